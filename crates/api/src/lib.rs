@@ -1,0 +1,16 @@
+//! The AWS API as types: identifiers, the operation table, request and response shapes, faults.
+//!
+//! This crate says what can be said on the wire and how it is spelt. It decides nothing: not whether a key exists, not who
+//! may call, not what a state allows. Names and spellings are AWS's (KMS API Reference, and the service model of botocore).
+
+mod fault;
+mod id;
+mod operation;
+pub mod page;
+pub mod shape;
+pub mod validate;
+
+pub use fault::Fault;
+pub use id::{AccountId, AliasArn, AliasName, InvalidId, KeyArn, KeyId, KeyRef, Region};
+pub use jiff::Timestamp;
+pub use operation::{KeyUsage, Keys, Needs, OPERATIONS, Operation, Service, find};

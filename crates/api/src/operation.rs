@@ -1,0 +1,189 @@
+//! The operation table: one row for each operation that the service answers.
+//!
+//! Routing, authorization, the key-state check, audit and `docs/compatibility.md` are read off it. An operation that has no row
+//! is not offered: the caller gets `UnknownOperationException`.
+
+/// The AWS services of which we speak a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// AWS Key Management Service: AWS JSON 1.1, `X-Amz-Target: TrentService.<Operation>`.
+    Kms,
+    /// AWS Security Token Service: AWS Query.
+    Sts,
+    /// AWS CloudTrail: AWS JSON 1.1, `X-Amz-Target: …CloudTrail_20131101.<Operation>`.
+    CloudTrail,
+}
+
+impl Service {
+    /// The name in a SigV4 credential scope, and the prefix of IAM actions.
+    pub fn signing_name(self) -> &'static str {
+        match self {
+            Service::Kms => "kms",
+            Service::Sts => "sts",
+            Service::CloudTrail => "cloudtrail",
+        }
+    }
+
+    /// `eventSource` of the service's CloudTrail records.
+    pub fn event_source(self) -> &'static str {
+        match self {
+            Service::Kms => "kms.amazonaws.com",
+            Service::Sts => "sts.amazonaws.com",
+            Service::CloudTrail => "cloudtrail.amazonaws.com",
+        }
+    }
+}
+
+/// How an operation's request says which key it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keys {
+    /// No key: the operation is about the account and Region.
+    None,
+    /// A member `KeyId` that takes a key ID or key ARN, no alias.
+    Id,
+    /// A member `KeyId` that takes a key ID, key ARN, alias name or alias ARN.
+    IdOrAlias,
+    /// The ciphertext names the key; `KeyId` may confirm it.
+    Ciphertext,
+    /// The ciphertext names one key, `DestinationKeyId` (any of the four forms) the other.
+    CiphertextAndDestination,
+    /// An alias, and the key it points to.
+    Alias,
+}
+
+/// The KeyUsage that a cryptographic operation asks of its key. Source: KMS API model, `KeyUsageType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KeyUsage {
+    /// Encrypt, Decrypt, ReEncrypt and the data-key operations.
+    EncryptDecrypt,
+    /// Sign and Verify.
+    SignVerify,
+    /// GenerateMac and VerifyMac.
+    GenerateVerifyMac,
+    /// DeriveSharedSecret.
+    KeyAgreement,
+    /// Encapsulate and Decapsulate.
+    EncapsulateDecapsulate,
+}
+
+impl KeyUsage {
+    /// AWS's spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyUsage::EncryptDecrypt => "ENCRYPT_DECRYPT",
+            KeyUsage::SignVerify => "SIGN_VERIFY",
+            KeyUsage::GenerateVerifyMac => "GENERATE_VERIFY_MAC",
+            KeyUsage::KeyAgreement => "KEY_AGREEMENT",
+            KeyUsage::EncapsulateDecapsulate => "ENCAPSULATE_DECAPSULATE",
+        }
+    }
+}
+
+/// What an operation needs of its key's state: a row of AWS's key-state table.
+///
+/// The answers are `lifecycle`'s; here only which row. Source: AWS KMS Developer Guide, "Key states of AWS KMS keys".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Needs {
+    /// Any state will do: DescribeKey, GetKeyPolicy, PutKeyPolicy, lists, DeleteAlias.
+    Nothing,
+    /// The key must be usable: cryptographic operations.
+    Usable,
+    /// Anything but waiting for deletion: tags, description, CreateAlias, UpdateAlias's target.
+    NotPendingDeletion,
+    /// EnableKey and DisableKey.
+    Switchable,
+    /// ScheduleKeyDeletion.
+    Schedulable,
+    /// CancelKeyDeletion.
+    PendingDeletion,
+}
+
+/// One operation of the API.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The service that offers it.
+    pub service: Service,
+    /// Its name on the wire and `eventName` in CloudTrail: `ScheduleKeyDeletion`.
+    pub name: &'static str,
+    /// The IAM action that policies speak of. ReEncrypt asks two: `kms:ReEncryptFrom` is derived by its handler.
+    pub action: &'static str,
+    /// How the request names its keys.
+    pub keys: Keys,
+    /// The KeyUsage it asks of the key: `Some` exactly for cryptographic operations, whose success is a use of the key.
+    pub usage: Option<KeyUsage>,
+    /// What it needs of the key's state.
+    pub needs: Needs,
+    /// `readOnly` of its CloudTrail record; an operation that is not read-only changes the store.
+    pub read_only: bool,
+    /// Request members that the CloudTrail record shows, wire spelling, in the record's order. Secrets are never here.
+    pub recorded: &'static [&'static str],
+}
+
+impl Operation {
+    /// Whether a successful call counts as a use of the key for GetKeyLastUsage.
+    pub fn is_cryptographic(&self) -> bool {
+        self.usage.is_some()
+    }
+}
+
+const fn kms(
+    name: &'static str,
+    action: &'static str,
+    keys: Keys,
+    needs: Needs,
+    read_only: bool,
+    recorded: &'static [&'static str],
+) -> Operation {
+    Operation { service: Service::Kms, name, action, keys, usage: None, needs, read_only, recorded }
+}
+
+const fn crypto(name: &'static str, action: &'static str, keys: Keys, recorded: &'static [&'static str]) -> Operation {
+    Operation {
+        service: Service::Kms,
+        name,
+        action,
+        keys,
+        usage: Some(KeyUsage::EncryptDecrypt),
+        needs: Needs::Usable,
+        read_only: true,
+        recorded,
+    }
+}
+
+/// Every operation the service answers, by service and name.
+#[rustfmt::skip] // one row, one line
+pub static OPERATIONS: &[Operation] = &[
+    Operation { service: Service::CloudTrail, name: "LookupEvents", action: "cloudtrail:LookupEvents", keys: Keys::None, usage: None, needs: Needs::Nothing, read_only: true, recorded: &["LookupAttributes", "StartTime", "EndTime", "EventCategory", "MaxResults"] },
+    kms("CancelKeyDeletion", "kms:CancelKeyDeletion", Keys::Id, Needs::PendingDeletion, false, &["KeyId"]),
+    kms("CreateAlias", "kms:CreateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
+    kms("CreateKey", "kms:CreateKey", Keys::None, Needs::Nothing, false, &["Policy", "Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "CustomKeyStoreId", "BypassPolicyLockoutSafetyCheck", "Tags", "MultiRegion", "XksKeyId"]),
+    crypto("Decrypt", "kms:Decrypt", Keys::Ciphertext, &["EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
+    kms("DeleteAlias", "kms:DeleteAlias", Keys::Alias, Needs::Nothing, false, &["AliasName"]),
+    kms("DescribeKey", "kms:DescribeKey", Keys::IdOrAlias, Needs::Nothing, true, &["KeyId"]),
+    kms("DisableKey", "kms:DisableKey", Keys::Id, Needs::Switchable, false, &["KeyId"]),
+    kms("EnableKey", "kms:EnableKey", Keys::Id, Needs::Switchable, false, &["KeyId"]),
+    crypto("Encrypt", "kms:Encrypt", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
+    crypto("GenerateDataKey", "kms:GenerateDataKey", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"]),
+    crypto("GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "DryRun"]),
+    kms("GenerateRandom", "kms:GenerateRandom", Keys::None, Needs::Nothing, true, &["NumberOfBytes"]),
+    kms("GetKeyLastUsage", "kms:GetKeyLastUsage", Keys::Id, Needs::Nothing, true, &["KeyId"]),
+    kms("GetKeyPolicy", "kms:GetKeyPolicy", Keys::Id, Needs::Nothing, true, &["KeyId", "PolicyName"]),
+    kms("ListAliases", "kms:ListAliases", Keys::None, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
+    kms("ListGrants", "kms:ListGrants", Keys::Id, Needs::Nothing, true, &["Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal"]),
+    kms("ListKeyPolicies", "kms:ListKeyPolicies", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
+    kms("ListKeys", "kms:ListKeys", Keys::None, Needs::Nothing, true, &["Limit", "Marker"]),
+    kms("ListResourceTags", "kms:ListResourceTags", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
+    kms("PutKeyPolicy", "kms:PutKeyPolicy", Keys::Id, Needs::Nothing, false, &["KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"]),
+    crypto("ReEncrypt", "kms:ReEncryptTo", Keys::CiphertextAndDestination, &["SourceEncryptionAlgorithm", "SourceEncryptionContext", "SourceKeyId", "DestinationKeyId", "DestinationEncryptionAlgorithm", "DestinationEncryptionContext", "DryRun"]),
+    kms("ScheduleKeyDeletion", "kms:ScheduleKeyDeletion", Keys::Id, Needs::Schedulable, false, &["KeyId", "PendingWindowInDays"]),
+    kms("TagResource", "kms:TagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Tags"]),
+    kms("UntagResource", "kms:UntagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "TagKeys"]),
+    kms("UpdateAlias", "kms:UpdateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
+    kms("UpdateKeyDescription", "kms:UpdateKeyDescription", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Description"]),
+    Operation { service: Service::Sts, name: "GetCallerIdentity", action: "sts:GetCallerIdentity", keys: Keys::None, usage: None, needs: Needs::Nothing, read_only: true, recorded: &[] },
+];
+
+/// The row of `name` in `service`, if the service offers it.
+pub fn find(service: Service, name: &str) -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|row| row.service == service && row.name == name)
+}
