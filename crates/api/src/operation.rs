@@ -90,12 +90,8 @@ pub enum Needs {
     Usable,
     /// Anything but waiting for deletion: tags, description, CreateAlias, UpdateAlias's target.
     NotPendingDeletion,
-    /// EnableKey and DisableKey.
-    Switchable,
-    /// ScheduleKeyDeletion.
-    Schedulable,
-    /// CancelKeyDeletion.
-    PendingDeletion,
+    /// The operation is itself a command to the key's life: `lifecycle::decide` answers for each state.
+    Decision,
 }
 
 /// One operation of the API.
@@ -154,14 +150,14 @@ const fn crypto(name: &'static str, action: &'static str, keys: Keys, recorded: 
 #[rustfmt::skip] // one row, one line
 pub static OPERATIONS: &[Operation] = &[
     Operation { service: Service::CloudTrail, name: "LookupEvents", action: "cloudtrail:LookupEvents", keys: Keys::None, usage: None, needs: Needs::Nothing, read_only: true, recorded: &["LookupAttributes", "StartTime", "EndTime", "EventCategory", "MaxResults"] },
-    kms("CancelKeyDeletion", "kms:CancelKeyDeletion", Keys::Id, Needs::PendingDeletion, false, &["KeyId"]),
+    kms("CancelKeyDeletion", "kms:CancelKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("CreateAlias", "kms:CreateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
     kms("CreateKey", "kms:CreateKey", Keys::None, Needs::Nothing, false, &["Policy", "Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "CustomKeyStoreId", "BypassPolicyLockoutSafetyCheck", "Tags", "MultiRegion", "XksKeyId"]),
     crypto("Decrypt", "kms:Decrypt", Keys::Ciphertext, &["EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
     kms("DeleteAlias", "kms:DeleteAlias", Keys::Alias, Needs::Nothing, false, &["AliasName"]),
     kms("DescribeKey", "kms:DescribeKey", Keys::IdOrAlias, Needs::Nothing, true, &["KeyId"]),
-    kms("DisableKey", "kms:DisableKey", Keys::Id, Needs::Switchable, false, &["KeyId"]),
-    kms("EnableKey", "kms:EnableKey", Keys::Id, Needs::Switchable, false, &["KeyId"]),
+    kms("DisableKey", "kms:DisableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
+    kms("EnableKey", "kms:EnableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
     crypto("Encrypt", "kms:Encrypt", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
     crypto("GenerateDataKey", "kms:GenerateDataKey", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"]),
     crypto("GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "DryRun"]),
@@ -175,7 +171,7 @@ pub static OPERATIONS: &[Operation] = &[
     kms("ListResourceTags", "kms:ListResourceTags", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("PutKeyPolicy", "kms:PutKeyPolicy", Keys::Id, Needs::Nothing, false, &["KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"]),
     crypto("ReEncrypt", "kms:ReEncryptTo", Keys::CiphertextAndDestination, &["SourceEncryptionAlgorithm", "SourceEncryptionContext", "SourceKeyId", "DestinationKeyId", "DestinationEncryptionAlgorithm", "DestinationEncryptionContext", "DryRun"]),
-    kms("ScheduleKeyDeletion", "kms:ScheduleKeyDeletion", Keys::Id, Needs::Schedulable, false, &["KeyId", "PendingWindowInDays"]),
+    kms("ScheduleKeyDeletion", "kms:ScheduleKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId", "PendingWindowInDays"]),
     kms("TagResource", "kms:TagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Tags"]),
     kms("UntagResource", "kms:UntagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "TagKeys"]),
     kms("UpdateAlias", "kms:UpdateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),

@@ -1,0 +1,68 @@
+//! What an operation may ask of a key in each state.
+
+use api::Needs;
+
+use crate::State;
+
+/// Why a key's state does not let an operation happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+pub enum Refusal {
+    /// DisabledException.
+    #[error("is disabled.")]
+    Disabled,
+    /// KMSInvalidStateException. Cryptographic operations too: the key-state page says DisabledException for them, but every
+    /// recorded answer is this one.
+    #[error("is pending deletion.")]
+    PendingDeletion,
+    /// KMSInvalidStateException.
+    #[error("is pending replica deletion.")]
+    PendingReplicaDeletion,
+    /// KMSInvalidStateException, from CancelKeyDeletion.
+    #[error("is not pending deletion.")]
+    NotPendingDeletion,
+    /// KMSInvalidStateException.
+    #[error("is pending import.")]
+    PendingImport,
+    /// KMSInvalidStateException.
+    #[error("is unavailable.")]
+    Unavailable,
+    /// KMSInvalidStateException.
+    #[error("is creating.")]
+    Creating,
+    /// KMSInvalidStateException.
+    #[error("is updating.")]
+    Updating,
+}
+
+/// Whether a key in `state` is fit for an operation that `needs` this of it.
+///
+/// `Needs::Decision` is always let through: [`crate::decide`] answers those operations.
+///
+/// # Errors
+/// The [`Refusal`] that the caller will read.
+pub fn permit(needs: Needs, state: &State) -> Result<(), Refusal> {
+    match (needs, state) {
+        (Needs::Nothing | Needs::Decision, _) => Ok(()),
+
+        (Needs::Usable, State::Enabled | State::Updating) => Ok(()),
+        (Needs::Usable, State::Disabled) => Err(Refusal::Disabled),
+        (Needs::Usable, State::PendingImport) => Err(Refusal::PendingImport),
+        (Needs::Usable, State::Unavailable { .. }) => Err(Refusal::Unavailable),
+        (Needs::Usable, State::Creating) => Err(Refusal::Creating),
+
+        (Needs::Usable | Needs::NotPendingDeletion, State::PendingDeletion { .. }) => Err(Refusal::PendingDeletion),
+        (Needs::Usable | Needs::NotPendingDeletion, State::PendingReplicaDeletion { .. }) => {
+            Err(Refusal::PendingReplicaDeletion)
+        }
+
+        (
+            Needs::NotPendingDeletion,
+            State::Creating
+            | State::Enabled
+            | State::Disabled
+            | State::PendingImport
+            | State::Unavailable { .. }
+            | State::Updating,
+        ) => Ok(()),
+    }
+}

@@ -1,0 +1,56 @@
+//! The states of a key, each with its own data only.
+
+use api::Timestamp;
+
+use crate::PendingWindow;
+
+/// Where a key is in its life. Source: KMS API model, `KeyState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// A replica or a key in a custom key store that is being made.
+    Creating,
+    /// Usable.
+    Enabled,
+    /// Switched off; EnableKey brings it back.
+    Disabled,
+    /// Waiting for deletion; the key dies at a tick at or after the date, never before.
+    PendingDeletion {
+        /// When the waiting period is over.
+        deletion_date: Timestamp,
+    },
+    /// A multi-Region primary whose own waiting period begins when its last replica is deleted.
+    PendingReplicaDeletion {
+        /// The waiting period that will begin then.
+        window: PendingWindow,
+    },
+    /// Made for imported material that has not come, has expired, or was deleted.
+    PendingImport,
+    /// In a custom key store that is not connected.
+    Unavailable {
+        /// The state to return to when the store is connected: Enabled, or else Disabled.
+        enabled: bool,
+    },
+    /// A primary whose role is moving to another Region.
+    Updating,
+}
+
+impl State {
+    /// AWS's spelling: `PendingDeletion`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            State::Creating => "Creating",
+            State::Enabled => "Enabled",
+            State::Disabled => "Disabled",
+            State::PendingDeletion { .. } => "PendingDeletion",
+            State::PendingReplicaDeletion { .. } => "PendingReplicaDeletion",
+            State::PendingImport => "PendingImport",
+            State::Unavailable { .. } => "Unavailable",
+            State::Updating => "Updating",
+        }
+    }
+
+    /// The `Enabled` member of DescribeKey. Source: recorded metadata; only an enabled or updating key says `true`.
+    pub fn is_enabled(&self) -> bool {
+        matches!(self, State::Enabled | State::Updating)
+    }
+}

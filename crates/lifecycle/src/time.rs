@@ -1,0 +1,71 @@
+//! Waiting periods, and what time alone does to a key.
+
+use api::Timestamp;
+
+use crate::{Change, State};
+
+/// Seconds in a day of waiting. KMS counts days of 24 hours, whatever the calendar does.
+const DAY_SECONDS: i64 = 86_400;
+
+/// How long a key waits between being scheduled for deletion and being deleted.
+///
+/// Whole days, 7 to 30 inclusive; 30 when the caller names none.
+/// Source: AWS KMS API Reference, ScheduleKeyDeletion, `PendingWindowInDays`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PendingWindow(u8);
+
+/// A waiting period that AWS does not offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("pending window of `{days}` days is not between 7 and 30")]
+pub struct OutOfRange {
+    /// The days that were asked for.
+    pub days: i64,
+}
+
+impl PendingWindow {
+    /// The period when a request names none: 30 days.
+    pub const DEFAULT: PendingWindow = PendingWindow(30);
+
+    /// A period of `days` whole days.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] unless `7 <= days <= 30`.
+    pub fn of_days(days: i64) -> Result<PendingWindow, OutOfRange> {
+        match u8::try_from(days) {
+            Ok(days @ 7..=30) => Ok(PendingWindow(days)),
+            _ => Err(OutOfRange { days }),
+        }
+    }
+
+    /// The length in whole days.
+    pub fn days(self) -> u8 {
+        self.0
+    }
+
+    /// The moment the period is over when it begins at `now`.
+    pub fn after(self, now: Timestamp) -> Timestamp {
+        let seconds = now.as_second().saturating_add(i64::from(self.0) * DAY_SECONDS);
+        Timestamp::new(seconds, now.subsec_nanosecond()).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// When time alone will next change this key, if it will.
+pub fn deadline(state: &State) -> Option<Timestamp> {
+    match state {
+        State::PendingDeletion { deletion_date } => Some(*deletion_date),
+        State::Creating
+        | State::Enabled
+        | State::Disabled
+        | State::PendingReplicaDeletion { .. }
+        | State::PendingImport
+        | State::Unavailable { .. }
+        | State::Updating => None,
+    }
+}
+
+/// What time alone does to this key at `now`.
+///
+/// INVARIANT: `Deleted` only from PendingDeletion, and only when its date has come.
+pub fn due(state: &State, now: Timestamp) -> Option<Change> {
+    deadline(state).filter(|date| *date <= now).map(|_| Change::Deleted)
+}

@@ -1,0 +1,68 @@
+//! The whole table, operation × state, as a person would read it: a changed cell is a visible diff of `state_table.txt`.
+
+use std::fmt::Write as _;
+
+use api::{Needs, OPERATIONS, Service, Timestamp};
+use lifecycle::{Change, Command, PendingWindow, Refusal, State, decide, permit};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn states() -> [State; 8] {
+    [
+        State::Enabled,
+        State::Disabled,
+        State::PendingDeletion { deletion_date: PendingWindow::DEFAULT.after(NOW) },
+        State::PendingReplicaDeletion { window: PendingWindow::DEFAULT },
+        State::PendingImport,
+        State::Unavailable { enabled: true },
+        State::Creating,
+        State::Updating,
+    ]
+}
+
+fn command(name: &str) -> Option<Command> {
+    match name {
+        "EnableKey" => Some(Command::Enable),
+        "DisableKey" => Some(Command::Disable),
+        "ScheduleKeyDeletion" => Some(Command::ScheduleDeletion(PendingWindow::DEFAULT)),
+        "CancelKeyDeletion" => Some(Command::CancelDeletion),
+        _ => None,
+    }
+}
+
+fn cell(name: &str, needs: Needs, state: &State) -> String {
+    let refused = |refusal: Refusal| format!("X {refusal}");
+    let Some(command) = command(name) else {
+        return permit(needs, state).map_or_else(refused, |()| "ok".to_owned());
+    };
+    match decide(state, command, NOW) {
+        Ok(Change::Stay) => "ok, stays".to_owned(),
+        Ok(Change::To(next)) => format!("-> {}", next.name()),
+        Ok(Change::Deleted) => panic!("a command deleted a key"),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+#[test]
+fn every_state_and_operation_answers_as_the_table_says() {
+    let mut table = String::new();
+    for operation in OPERATIONS.iter().filter(|row| row.service == Service::Kms && row.keys != api::Keys::None) {
+        writeln!(table, "{}", operation.name).unwrap();
+        for state in states() {
+            writeln!(table, "    {:<24}{}", state.name(), cell(operation.name, operation.needs, &state)).unwrap();
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/state_table.txt");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, &table).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap();
+    assert_eq!(table, golden, "the state table changed; run with BLESS=1 and read the diff");
+}
+
+#[test]
+fn operations_that_decide_are_exactly_the_commands() {
+    for operation in OPERATIONS {
+        assert_eq!(operation.needs == Needs::Decision, command(operation.name).is_some(), "{}", operation.name);
+    }
+}
