@@ -1,0 +1,174 @@
+//! Encrypt, Decrypt, ReEncrypt.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{Blob, KEY_ID, grant_tokens};
+use crate::Fault;
+use crate::validate::{Reader, Request};
+
+/// An encryption context as sent.
+pub type Context<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+const ALGORITHMS: &[&str] = &["SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"];
+
+fn algorithm(reader: &Reader<'_, '_>, name: &str) -> &'static str {
+    reader.choice(name, ALGORITHMS).unwrap_or(ALGORITHMS[0])
+}
+
+/// Refuses members that are in the API but not offered here; silence would change what a call means.
+pub(crate) fn unsupported(reader: &Reader<'_, '_>, names: &[&'static str]) -> Option<&'static str> {
+    names.iter().copied().find(|name| reader.has(name))
+}
+
+/// The fault for a member that is not offered; `docs/compatibility.md` lists them.
+pub fn not_offered(member: &str) -> Fault {
+    Fault::new("UnsupportedOperationException", format!("{member} is not supported by this server."))
+}
+
+/// Encrypt.
+#[derive(Debug)]
+pub struct Encrypt<'a> {
+    /// The key as the caller named it.
+    pub key: Cow<'a, str>,
+    /// 1 to 4096 bytes.
+    pub plaintext: Zeroizing<Vec<u8>>,
+    /// Additional authenticated data.
+    pub context: Context<'a>,
+    /// `SYMMETRIC_DEFAULT` where none is named.
+    pub algorithm: &'static str,
+    /// Check everything, do nothing.
+    pub dry_run: bool,
+}
+
+impl<'a> Request<'a> for Encrypt<'a> {
+    fn read(reader: &Reader<'_, 'a>) -> Encrypt<'a> {
+        grant_tokens(reader);
+        Encrypt {
+            key: reader.required_text("KeyId", KEY_ID, None),
+            plaintext: reader.required_blob("Plaintext", 1..=4096),
+            context: reader.map("EncryptionContext"),
+            algorithm: algorithm(reader, "EncryptionAlgorithm"),
+            dry_run: reader.flag("DryRun"),
+        }
+    }
+}
+
+/// The answer of Encrypt.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Encrypted {
+    /// At most 6144 bytes.
+    pub ciphertext_blob: Blob<Vec<u8>>,
+    /// The key ARN.
+    pub key_id: String,
+    /// `SYMMETRIC_DEFAULT`.
+    pub encryption_algorithm: &'static str,
+}
+
+/// Decrypt.
+#[derive(Debug)]
+pub struct Decrypt<'a> {
+    /// 1 to 6144 bytes.
+    pub ciphertext: Zeroizing<Vec<u8>>,
+    /// Additional authenticated data; must be what it was when encrypting.
+    pub context: Context<'a>,
+    /// The key the caller expects, if any.
+    pub key: Option<Cow<'a, str>>,
+    /// `SYMMETRIC_DEFAULT` where none is named.
+    pub algorithm: &'static str,
+    /// Check everything, do nothing.
+    pub dry_run: bool,
+    /// A member that the API has and we do not offer.
+    pub not_offered: Option<&'static str>,
+}
+
+impl<'a> Request<'a> for Decrypt<'a> {
+    fn read(reader: &Reader<'_, 'a>) -> Decrypt<'a> {
+        grant_tokens(reader);
+        Decrypt {
+            ciphertext: reader.required_blob("CiphertextBlob", 1..=6144),
+            context: reader.map("EncryptionContext"),
+            key: reader.text("KeyId", KEY_ID, None),
+            algorithm: algorithm(reader, "EncryptionAlgorithm"),
+            dry_run: reader.flag("DryRun"),
+            not_offered: unsupported(reader, &["Recipient", "DryRunModifiers"]),
+        }
+    }
+}
+
+/// The answer of Decrypt.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Decrypted {
+    /// The key ARN.
+    pub key_id: String,
+    /// What was encrypted.
+    pub plaintext: Blob<Zeroizing<Vec<u8>>>,
+    /// `SYMMETRIC_DEFAULT`.
+    pub encryption_algorithm: &'static str,
+    /// The material that opened it, 64 hex digits.
+    pub key_material_id: String,
+}
+
+/// ReEncrypt.
+#[derive(Debug)]
+pub struct ReEncrypt<'a> {
+    /// 1 to 6144 bytes.
+    pub ciphertext: Zeroizing<Vec<u8>>,
+    /// The context it was encrypted with.
+    pub source_context: Context<'a>,
+    /// The key the caller expects, if any.
+    pub source_key: Option<Cow<'a, str>>,
+    /// The key to encrypt with.
+    pub destination_key: Cow<'a, str>,
+    /// The context to encrypt with.
+    pub destination_context: Context<'a>,
+    /// `SYMMETRIC_DEFAULT` where none is named.
+    pub source_algorithm: &'static str,
+    /// `SYMMETRIC_DEFAULT` where none is named.
+    pub destination_algorithm: &'static str,
+    /// Check everything, do nothing.
+    pub dry_run: bool,
+    /// A member that the API has and we do not offer.
+    pub not_offered: Option<&'static str>,
+}
+
+impl<'a> Request<'a> for ReEncrypt<'a> {
+    fn read(reader: &Reader<'_, 'a>) -> ReEncrypt<'a> {
+        grant_tokens(reader);
+        ReEncrypt {
+            ciphertext: reader.required_blob("CiphertextBlob", 1..=6144),
+            source_context: reader.map("SourceEncryptionContext"),
+            source_key: reader.text("SourceKeyId", KEY_ID, None),
+            destination_key: reader.required_text("DestinationKeyId", KEY_ID, None),
+            destination_context: reader.map("DestinationEncryptionContext"),
+            source_algorithm: algorithm(reader, "SourceEncryptionAlgorithm"),
+            destination_algorithm: algorithm(reader, "DestinationEncryptionAlgorithm"),
+            dry_run: reader.flag("DryRun"),
+            not_offered: unsupported(reader, &["DryRunModifiers"]),
+        }
+    }
+}
+
+/// The answer of ReEncrypt.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ReEncrypted {
+    /// At most 6144 bytes.
+    pub ciphertext_blob: Blob<Vec<u8>>,
+    /// The ARN of the key that opened it.
+    pub source_key_id: String,
+    /// The ARN of the key that sealed it.
+    pub key_id: String,
+    /// `SYMMETRIC_DEFAULT`.
+    pub source_encryption_algorithm: &'static str,
+    /// `SYMMETRIC_DEFAULT`.
+    pub destination_encryption_algorithm: &'static str,
+    /// The material that opened it, 64 hex digits.
+    pub source_key_material_id: String,
+    /// The material that sealed it, 64 hex digits.
+    pub destination_key_material_id: String,
+}
