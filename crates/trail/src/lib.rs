@@ -1,1 +1,3 @@
-//! placeholder
+//! CloudTrail records: writing them, reading them, and what they prove.
+
+pub mod record;
