@@ -1,5 +1,7 @@
 //! The contract of a store: one suite for every implementation.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

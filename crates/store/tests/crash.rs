@@ -3,6 +3,8 @@
 //! A disk that keeps written and synced bytes apart runs a fixed workload and dies at its n-th operation, for every n. The
 //! bytes that were never synced are lost: all of them, or all but a random part, as a real disk would have it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use redb::StorageBackend;
 use std::io;
 use std::path::Path;
