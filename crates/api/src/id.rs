@@ -116,6 +116,9 @@ pub struct KeyId {
 }
 
 impl KeyId {
+    /// The ID that sorts before all others.
+    pub const FIRST: KeyId = KeyId { uuid: 0, multi_region: false };
+
     /// The ID of a single-Region key from 16 random bytes, which become a version 4 UUID (RFC 9562).
     pub fn single_region(random: [u8; 16]) -> KeyId {
         KeyId { uuid: version_4(random), multi_region: false }

@@ -1,1 +1,24 @@
-//! placeholder
+//! The KMS service as plain functions: what a request does to the state of the world, and what time does.
+//!
+//! [`decide`] takes one authenticated call and answers with an [`Effect`]: the reply, and what must be durable before the reply
+//! may leave. [`tick`] takes the time and answers with the deletions that are due. Both read a [`State`], an immutable snapshot;
+//! neither commits, sleeps, or asks for the time. The caller commits effects and folds what was committed into the next
+//! `State`. Sockets, signatures, files and clocks are the server's.
+//!
+//! The road of every call is written once, in [`decide`]: parse, find the key, authorize, ask the lifecycle, act, record. That
+//! order decides which error a caller sees.
+
+mod authorize;
+mod call;
+mod decide;
+mod fault;
+mod find;
+mod ops;
+mod record;
+mod state;
+mod tick;
+
+pub use call::{Call, Caller, CallerKind, Commit, Effect, Origin, Use};
+pub use decide::{answer_elsewhere, decide, is_answered_here};
+pub use state::{Alias, Corrupt, Key, LastUse, Material, State, Tombstone, Vault, uses_batch};
+pub use tick::tick;

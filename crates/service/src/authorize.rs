@@ -1,0 +1,178 @@
+//! Who may: the call, its key and its caller as condition keys, and the policy's answer as AWS words it.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use api::{AccountId, Fault, Timestamp};
+use policy::{Context, Decision, Principal, Request, Value, Values};
+
+use crate::call::{Call, CallerKind};
+use crate::state::{Key, State};
+
+/// Seconds in a day of `kms:TrailingDaysWithoutKeyUsage`.
+const DAY_SECONDS: i64 = 86_400;
+
+/// What a request says beyond its key, as far as a policy may ask for it. What it does not say is absent from the context.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Asks<'a> {
+    /// `kms:EncryptionContext:…`, `kms:EncryptionContextKeys`.
+    pub(crate) context: &'a [(Cow<'a, str>, Cow<'a, str>)],
+    /// `kms:EncryptionAlgorithm`.
+    pub(crate) algorithm: Option<&'a str>,
+    /// `kms:RequestAlias`.
+    pub(crate) alias: Option<&'a str>,
+    /// `kms:ScheduleKeyDeletionPendingWindowInDays`; the default where the request names none.
+    pub(crate) pending_window: Option<u8>,
+    /// `kms:BypassPolicyLockoutSafetyCheck`.
+    pub(crate) bypass_lockout_check: Option<bool>,
+    /// `kms:ReEncryptOnSameKey`.
+    pub(crate) same_key: Option<bool>,
+    /// `aws:RequestTag/…`, `aws:TagKeys`.
+    pub(crate) request_tags: &'a [(Cow<'a, str>, Cow<'a, str>)],
+    /// `aws:TagKeys` of UntagResource.
+    pub(crate) request_tag_keys: &'a [Cow<'a, str>],
+}
+
+/// Whether the caller may do `action` with `key`.
+///
+/// # Errors
+/// AccessDeniedException in AWS's words.
+pub(crate) fn on_key(state: &State, call: &Call<'_>, key: &Key, action: &str, asks: Asks<'_>) -> Result<(), Fault> {
+    let resource = key.arn.to_string();
+    let context = Facts { call, asks, key: Some((state, key)) };
+    let principal = principal(call);
+    let request = Request { principal: &principal, action, resource: &resource, context: &context };
+    match policy::authorize(&key.policy, key.arn.account, &[], &request) {
+        Decision::Allowed(_) => Ok(()),
+        Decision::Denied(why) => Err(denied(why.message(&call.caller.arn, action, &resource))),
+    }
+}
+
+/// Whether the caller may do `action` in their own account: there are no identity policies yet, so the root user may.
+///
+/// # Errors
+/// AccessDeniedException in AWS's words.
+pub(crate) fn in_account(call: &Call<'_>, action: &str, resource: &str) -> Result<(), Fault> {
+    let context = Facts { call, asks: Asks::default(), key: None };
+    let principal = principal(call);
+    let request = Request { principal: &principal, action, resource, context: &context };
+    match policy::authorize_in_account(&[], &request) {
+        Decision::Allowed(_) => Ok(()),
+        Decision::Denied(why) => Err(denied(why.message(&call.caller.arn, action, resource))),
+    }
+}
+
+fn denied(message: String) -> Fault {
+    Fault::new("AccessDeniedException", message)
+}
+
+fn principal<'a>(call: &Call<'a>) -> Principal<'a> {
+    match call.caller.kind {
+        CallerKind::Root => Principal::Root { account: call.caller.account },
+        CallerKind::User { .. } => Principal::User { account: call.caller.account, arn: &call.caller.arn },
+    }
+}
+
+/// The condition keys of a call, computed only when a policy asks.
+struct Facts<'a> {
+    call: &'a Call<'a>,
+    asks: Asks<'a>,
+    key: Option<(&'a State, &'a Key)>,
+}
+
+impl Context for Facts<'_> {
+    fn values(&self, name: &str) -> Values<'_> {
+        if let Some(name) = name.strip_prefix("kms:encryptioncontext:") {
+            return named(self.asks.context, name);
+        }
+        if let Some(name) = name.strip_prefix("aws:requesttag/") {
+            return named(self.asks.request_tags, name);
+        }
+        if let Some(name) = name.strip_prefix("aws:resourcetag/") {
+            let tags = self.key.iter().flat_map(|(_, key)| &key.tags);
+            return tags
+                .into_iter()
+                .find(|(tag, _)| tag.eq_ignore_ascii_case(name))
+                .map_or(Values::Absent, |(_, value)| value.as_str().into());
+        }
+        match name {
+            "aws:currenttime" => Values::One(Value::Time(self.call.now)),
+            "aws:epochtime" => self.call.now.as_second().into(),
+            "aws:principalaccount" | "kms:calleraccount" => account(self.call.caller.account),
+            "aws:principalarn" => self.call.caller.arn.as_str().into(),
+            "aws:principaltype" => match self.call.caller.kind {
+                CallerKind::Root => "Account".into(),
+                CallerKind::User { .. } => "User".into(),
+            },
+            "aws:username" => match &self.call.caller.kind {
+                CallerKind::Root => Values::Absent,
+                CallerKind::User { name } => name.as_str().into(),
+            },
+            "aws:userid" => Values::One(Value::Text(Cow::Owned(self.call.caller.unique_id()))),
+            "aws:sourceip" => self
+                .call
+                .origin
+                .source_ip
+                .parse::<IpAddr>()
+                .map_or(Values::Absent, |address| Values::One(Value::Address(address))),
+            "aws:useragent" => self.call.origin.user_agent.into(),
+            "aws:securetransport" => self.call.origin.tls.is_some().into(),
+            "aws:requestedregion" => Values::One(Value::Text(Cow::Owned(self.call.region.to_string()))),
+            "aws:tagkeys" => self
+                .asks
+                .request_tags
+                .iter()
+                .map(|(key, _)| key.as_ref())
+                .chain(self.asks.request_tag_keys.iter().map(AsRef::as_ref))
+                .collect(),
+            "kms:encryptioncontextkeys" => self.asks.context.iter().map(|(key, _)| key.as_ref()).collect(),
+            "kms:encryptionalgorithm" => self.asks.algorithm.into(),
+            "kms:requestalias" => self.asks.alias.into(),
+            "kms:bypasspolicylockoutsafetycheck" => flag(self.asks.bypass_lockout_check),
+            "kms:reencryptonsamekey" => flag(self.asks.same_key),
+            "kms:schedulekeydeletionpendingwindowindays" => {
+                self.asks.pending_window.map_or(Values::Absent, |days| i64::from(days).into())
+            }
+            _ => self.key.map_or(Values::Absent, |(state, key)| of_key(name, state, key, self.call.now)),
+        }
+    }
+}
+
+fn of_key<'a>(name: &str, state: &State, key: &Key, now: Timestamp) -> Values<'a> {
+    match name {
+        "kms:keyspec" => "SYMMETRIC_DEFAULT".into(),
+        "kms:keyusage" => key.usage().as_str().into(),
+        "kms:keyorigin" => key.origin.as_str().into(),
+        "kms:multiregion" => key.multi_region.into(),
+        "kms:multiregionkeytype" if key.multi_region => "PRIMARY".into(),
+        "kms:resourcealiases" => {
+            Values::Many(state.aliases_to(key.arn).map(|alias| Value::Text(Cow::Owned(alias.to_string()))).collect())
+        }
+        "kms:trailingdayswithoutkeyusage" => trailing_days(key, now).into(),
+        _ => Values::Absent,
+    }
+}
+
+/// Whole days since the key was last used, or since it was made where it never was.
+///
+/// A key just made has 0, so that a policy which asks for some days refuses it. Source: AWS KMS Developer Guide, condition key
+/// `kms:TrailingDaysWithoutKeyUsage`.
+fn trailing_days(key: &Key, now: Timestamp) -> i64 {
+    let since = key.last_use().map_or(key.created, |used| used.at);
+    (now.as_second() - since.as_second()).max(0) / DAY_SECONDS
+}
+
+fn named<'a>(pairs: &'a [(Cow<'a, str>, Cow<'a, str>)], name: &str) -> Values<'a> {
+    pairs
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map_or(Values::Absent, |(_, value)| value.as_ref().into())
+}
+
+fn account<'a>(account: AccountId) -> Values<'a> {
+    Values::One(Value::Account(account))
+}
+
+fn flag<'a>(value: Option<bool>) -> Values<'a> {
+    value.map_or(Values::Absent, Values::from)
+}

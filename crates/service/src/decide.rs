@@ -1,0 +1,258 @@
+//! The road of every call, written once: parse, find, authorize, ask the lifecycle, act, record.
+//!
+//! A handler (`ops`) reads its request and says what happens; the steps that must not be forgotten are taken here, driven by the
+//! call's row of the operation table.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use api::validate::{Fields, Request};
+use api::{AliasArn, Fault, KeyArn, Service};
+use lifecycle::permit;
+use serde::Serialize;
+use serde_json::Value;
+use store::{Batch, BatchId, Version};
+use trail::record::Resource;
+
+use crate::authorize::{self, Asks};
+use crate::call::{Call, Commit, Effect, Use};
+use crate::fault::{DRY_RUN, refused, wrong_usage};
+use crate::find::{self, Found};
+use crate::ops;
+use crate::record;
+use crate::state::{Key, Name, State, Vault};
+
+/// What a call does to the state of the world.
+///
+/// # Guarantees
+/// - The effect holds the call's CloudTrail record, whether it succeeded or was refused.
+/// - A refused call changes nothing.
+/// - A batch expects every record it was decided on, so that it commits only if the world is still the same.
+pub fn decide(state: &State, vault: &Vault, call: &Call<'_>) -> Effect {
+    let (result, seen, parameters) = match Fields::parse(call.body) {
+        Ok(fields) => {
+            let asked = Asked { state, vault, call, fields, seen: RefCell::default() };
+            let result = ops::answer(&asked);
+            let parameters = record::parameters(call.operation, &asked.fields, &asked.seen.borrow());
+            (result, asked.seen.into_inner(), parameters)
+        }
+        Err(fault) => (Err(fault), Seen::default(), None),
+    };
+    match result {
+        Err(fault) => {
+            let record = record::call(call, &seen, parameters, Err(&fault));
+            Effect { reply: Err(fault), commit: Commit::Append(record.to_json()), uses: Vec::new() }
+        }
+        Ok(done) => {
+            let record = record::call(call, &seen, parameters, Ok(done.shown)).to_json();
+            let commit = match done.change {
+                None => Commit::Append(record),
+                Some(change) => Commit::Batch(change.into_batch(batch_id(call.event_id), record)),
+            };
+            let used = call.operation.is_cryptographic();
+            let uses = if used {
+                seen.keys.iter().map(|key| Use { key: *key, operation: call.operation.name }).collect()
+            } else {
+                Vec::new()
+            };
+            Effect { reply: Ok(done.reply), commit, uses }
+        }
+    }
+}
+
+/// An effect for an operation that the server answers itself (LookupEvents): authorized by identity alone, recorded like any
+/// other.
+///
+/// # Errors
+/// None: a refusal is in the effect. `reply` is asked only when the caller may call.
+pub fn answer_elsewhere(call: &Call<'_>, reply: impl FnOnce(&Fields<'_>) -> Result<Vec<u8>, Fault>) -> Effect {
+    let (result, parameters) = match Fields::parse(call.body) {
+        Ok(fields) => {
+            let result = authorize::in_account(call, call.operation.action, "*").and_then(|()| reply(&fields));
+            (result, record::parameters(call.operation, &fields, &Seen::default()))
+        }
+        Err(fault) => (Err(fault), None),
+    };
+    let outcome = result.as_ref().map(|_| None);
+    let record = record::call(call, &Seen::default(), parameters, outcome);
+    Effect { reply: result, commit: Commit::Append(record.to_json()), uses: Vec::new() }
+}
+
+/// A batch is found again by the ID of its record: both are the same UUID.
+fn batch_id(event_id: &str) -> BatchId {
+    let digits: String = event_id.chars().filter(char::is_ascii_hexdigit).collect();
+    BatchId(u128::from_str_radix(&digits, 16).unwrap_or_default().to_be_bytes())
+}
+
+/// What the record tells about a call beside its request.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Keys that were found, in the order they were found.
+    pub(crate) keys: Vec<KeyArn>,
+    /// The alias that an alias operation is about.
+    pub(crate) alias: Option<AliasArn>,
+    /// `additionalEventData`.
+    pub(crate) additional: Option<Value>,
+}
+
+impl Seen {
+    pub(crate) fn resources(&self) -> Vec<Resource> {
+        let keys = self.keys.iter().copied().map(Resource::Key);
+        keys.chain(self.alias.clone().map(Resource::Alias)).collect()
+    }
+}
+
+/// What a handler has done.
+pub(crate) struct Done {
+    reply: Vec<u8>,
+    change: Option<Change>,
+    /// `responseElements` of the record.
+    shown: Option<Value>,
+}
+
+impl Done {
+    /// An answer that changes nothing.
+    pub(crate) fn answer<T: Serialize>(answer: &T) -> Done {
+        let reply = serde_json::to_vec(answer).expect("answers hold only texts, numbers and lists of them");
+        Done { reply, change: None, shown: None }
+    }
+
+    /// No answer and no change.
+    pub(crate) fn nothing() -> Done {
+        Done { reply: Vec::new(), change: None, shown: None }
+    }
+
+    /// With this change.
+    pub(crate) fn changing(mut self, change: Change) -> Done {
+        self.change = Some(change);
+        self
+    }
+
+    /// With these `responseElements` in the record.
+    pub(crate) fn showing(mut self, shown: Value) -> Done {
+        self.shown = Some(shown);
+        self
+    }
+
+    /// With the key ARN as `responseElements`, as operations without an answer are recorded since December 2022.
+    pub(crate) fn about(self, arn: &KeyArn) -> Done {
+        self.showing(serde_json::json!({ "keyId": arn.to_string() }))
+    }
+}
+
+/// What a call changes, all or nothing.
+#[derive(Default)]
+pub(crate) struct Change {
+    expect: Vec<(Name, Option<Version>)>,
+    put: Vec<(Name, Vec<u8>)>,
+    delete: Vec<Name>,
+}
+
+impl Change {
+    /// A change that was decided on `name` at `version` (`None`: on its absence).
+    pub(crate) fn on(name: Name, version: Option<Version>) -> Change {
+        Change::default().and_on(name, version)
+    }
+
+    pub(crate) fn and_on(mut self, name: Name, version: Option<Version>) -> Change {
+        self.expect.push((name, version));
+        self
+    }
+
+    pub(crate) fn put(mut self, name: Name, value: Vec<u8>) -> Change {
+        self.put.push((name, value));
+        self
+    }
+
+    pub(crate) fn delete(mut self, name: Name) -> Change {
+        self.delete.push(name);
+        self
+    }
+
+    pub(crate) fn into_batch(self, id: BatchId, record: Vec<u8>) -> Batch {
+        Batch {
+            id,
+            expect: self.expect.into_iter().map(|(name, version)| (name.to_bytes(), version)).collect(),
+            put: self.put.into_iter().map(|(name, value)| (name.to_bytes(), value)).collect(),
+            delete: self.delete.into_iter().map(|name| name.to_bytes()).collect(),
+            append: vec![record],
+        }
+    }
+}
+
+/// A call that is being answered, as its handler sees it.
+pub(crate) struct Asked<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) vault: &'a Vault,
+    pub(crate) call: &'a Call<'a>,
+    pub(crate) fields: Fields<'a>,
+    seen: RefCell<Seen>,
+}
+
+impl<'a> Asked<'a> {
+    /// The request.
+    pub(crate) fn request<R: Request<'a>>(&self) -> Result<R, Fault> {
+        R::parse(&self.fields)
+    }
+
+    /// The key that `given` names, when the caller may do the operation's action with it and its usage and state allow it.
+    ///
+    /// INVARIANT: find, then authorize, then permit. The first that fails is what the caller sees.
+    pub(crate) fn key(&self, given: &str, asks: Asks<'_>) -> Result<Arc<Key>, Fault> {
+        let found = find::key(self.state, self.call, given, self.call.operation.keys)?;
+        self.admit(&found, self.call.operation.action, asks)?;
+        Ok(found.key)
+    }
+
+    /// Authorizes `action` on a key that was found, and asks the lifecycle.
+    pub(crate) fn admit(&self, found: &Found, action: &str, asks: Asks<'_>) -> Result<(), Fault> {
+        self.note_key(found.key.arn);
+        let asks = Asks { alias: asks.alias.or(found.alias.as_deref()), ..asks };
+        authorize::on_key(self.state, self.call, &found.key, action, asks)?;
+        self.permit(&found.key)
+    }
+
+    /// Whether the operation may happen with a key of this usage, in this state.
+    pub(crate) fn permit(&self, key: &Key) -> Result<(), Fault> {
+        let row = self.call.operation;
+        if row.usage.is_some_and(|usage| usage != key.usage()) {
+            return Err(wrong_usage(&key.arn, key.usage(), row.name));
+        }
+        permit(row.needs, &key.state).map_err(|refusal| refused(&key.arn, refusal))
+    }
+
+    /// The record shall name this key.
+    pub(crate) fn note_key(&self, arn: KeyArn) {
+        self.seen.borrow_mut().keys.push(arn);
+    }
+
+    /// The record shall name this alias.
+    pub(crate) fn note_alias(&self, arn: AliasArn) {
+        self.seen.borrow_mut().alias = Some(arn);
+    }
+
+    /// The record shall carry this `additionalEventData`.
+    pub(crate) fn note_additional(&self, data: Value) {
+        self.seen.borrow_mut().additional = Some(data);
+    }
+
+    /// Refuses with DryRunOperationException when the caller only wanted to know.
+    pub(crate) fn unless_dry(&self, dry_run: bool) -> Result<(), Fault> {
+        if dry_run { Err(DRY_RUN) } else { Ok(()) }
+    }
+
+    /// A change of `key`'s record that expects it as it was read.
+    pub(crate) fn change_key(&self, key: &Key, new: &Key) -> Change {
+        let name = Name::Key(key.arn);
+        let version = self.state.key_version(&key.arn);
+        Change::on(name.clone(), version).put(name, crate::state::encode_key(new))
+    }
+}
+
+/// Whether operations of `service` are answered by [`decide`]; CloudTrail's need the history, which the server has.
+pub fn is_answered_here(service: Service) -> bool {
+    match service {
+        Service::Kms | Service::Sts => true,
+        Service::CloudTrail => false,
+    }
+}

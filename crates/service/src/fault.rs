@@ -1,0 +1,86 @@
+//! The faults of this service: AWS's codes and texts, each written once.
+//!
+//! Source: recorded answers where there are any, else the KMS API model and Developer Guide.
+
+use api::{AliasArn, Fault, KeyArn, KeyUsage, Region};
+use lifecycle::Refusal;
+
+/// A key that does not exist, or does not any more.
+pub(crate) fn no_such_key(arn: &KeyArn) -> Fault {
+    Fault::not_found(format!("Key '{arn}' does not exist"))
+}
+
+/// A `KeyId` of none of the forms that the operation takes.
+pub(crate) fn invalid_key_id(given: &str) -> Fault {
+    Fault::not_found(format!("Invalid keyId '{given}'"))
+}
+
+/// An ARN of another Region than the one that was called.
+pub(crate) fn other_region(region: &Region) -> Fault {
+    Fault::not_found(format!("Invalid arn {region}"))
+}
+
+/// An alias that does not exist.
+pub(crate) fn no_such_alias(arn: &AliasArn) -> Fault {
+    Fault::not_found(format!("Alias {arn} is not found."))
+}
+
+/// The lifecycle said no.
+pub(crate) fn refused(arn: &KeyArn, refusal: Refusal) -> Fault {
+    let code = match refusal {
+        Refusal::Disabled => "DisabledException",
+        Refusal::PendingDeletion
+        | Refusal::PendingReplicaDeletion
+        | Refusal::NotPendingDeletion
+        | Refusal::PendingImport
+        | Refusal::Unavailable
+        | Refusal::Creating
+        | Refusal::Updating => "KMSInvalidStateException",
+    };
+    Fault::new(code, format!("{arn} {refusal}"))
+}
+
+/// A key of another usage than the operation asks for.
+pub(crate) fn wrong_usage(arn: &KeyArn, usage: KeyUsage, operation: &str) -> Fault {
+    let usage = usage.as_str();
+    Fault::new("InvalidKeyUsageException", format!("{arn} key usage is {usage} which is not valid for {operation}."))
+}
+
+/// An algorithm that a symmetric encryption key does not have.
+pub(crate) fn wrong_algorithm(algorithm: &str) -> Fault {
+    let text = format!("Algorithm {algorithm} is incompatible with key spec SYMMETRIC_DEFAULT.");
+    Fault::new("InvalidKeyUsageException", text)
+}
+
+/// The ciphertext was sealed under another key than the caller names.
+pub(crate) const INCORRECT_KEY: Fault = Fault {
+    code: "IncorrectKeyException",
+    message: Some(std::borrow::Cow::Borrowed(
+        "The key ID in the request does not identify a CMK that can perform this operation.",
+    )),
+    status: 400,
+};
+
+/// The ciphertext's key cannot be named to the caller.
+pub(crate) const UNKNOWN_CIPHERTEXT: Fault = Fault {
+    code: "AccessDeniedException",
+    message: Some(std::borrow::Cow::Borrowed(
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
+    )),
+    status: 400,
+};
+
+/// Everything was in order, and `DryRun` was set.
+pub(crate) const DRY_RUN: Fault = Fault {
+    code: "DryRunOperationException",
+    message: Some(std::borrow::Cow::Borrowed("The request would have succeeded, but the DryRun option is set.")),
+    status: 400,
+};
+
+/// A ciphertext that does not open.
+pub(crate) const INVALID_CIPHERTEXT: Fault = Fault::bare("InvalidCiphertextException");
+
+/// More of something than an account or key may have.
+pub(crate) fn limit_exceeded(message: String) -> Fault {
+    Fault::new("LimitExceededException", message)
+}

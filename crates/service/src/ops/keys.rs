@@ -1,0 +1,203 @@
+//! CreateKey, DescribeKey, ListKeys, UpdateKeyDescription.
+
+use std::collections::BTreeMap;
+
+use api::page::Page;
+use api::shape::keys::{
+    CreateKey, KeyMetadata, ListKeys, ListedKey, MultiRegionConfiguration, MultiRegionKey, UpdateKeyDescription,
+    WithMetadata,
+};
+use api::shape::{Epoch, OfKey};
+use api::{Fault, KeyArn, KeyId};
+use crypto::{KeyMaterial, MaterialId};
+use lifecycle::State;
+use serde_json::{Value, json};
+use trail::record::aws_date;
+
+use super::{listed, policies, tags};
+use crate::authorize::{self, Asks};
+use crate::decide::{Asked, Change, Done};
+use crate::fault::{invalid_key_id, limit_exceeded};
+use crate::state::{Key, Name, Origin, encode_key};
+
+/// Keys of an account in a Region, keys pending deletion included. Source: AWS KMS quotas.
+const KEYS_PER_REGION: usize = 100_000;
+
+pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
+    let request: CreateKey<'_> = asked.request()?;
+    let call = asked.call;
+    let asks = Asks {
+        bypass_lockout_check: Some(request.bypass_lockout_check),
+        request_tags: &request.tags,
+        ..Asks::default()
+    };
+    authorize::in_account(call, call.operation.action, "*")?;
+    let (usage, spec) = (request.key_usage, request.key_spec);
+    if request.spec_given_twice {
+        return Err(Fault::validation(
+            "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.",
+        ));
+    }
+    match (spec.unwrap_or("SYMMETRIC_DEFAULT"), usage) {
+        ("SYMMETRIC_DEFAULT", None | Some("ENCRYPT_DECRYPT")) => {}
+        ("SYMMETRIC_DEFAULT", Some(usage)) => {
+            return Err(Fault::validation(format!(
+                "KeyUsage {usage} is not compatible with KeySpec SYMMETRIC_DEFAULT"
+            )));
+        }
+        (_, None) => {
+            return Err(Fault::validation(
+                "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.",
+            ));
+        }
+        (spec, Some(_)) => {
+            return Err(Fault::new(
+                "UnsupportedOperationException",
+                format!("KeySpec {spec} is not supported by this server."),
+            ));
+        }
+    }
+    let origin = match request.origin {
+        "EXTERNAL" => Origin::External,
+        "AWS_KMS" => Origin::AwsKms,
+        store => {
+            let named = request.custom_key_store.as_deref();
+            return Err(named.map_or_else(
+                || Fault::validation(format!("CustomKeyStoreId is required when Origin is {store}.")),
+                |named| {
+                    Fault::new("CustomKeyStoreNotFoundException", format!("Custom key store {named} does not exist."))
+                },
+            ));
+        }
+    };
+    if request.custom_key_store.is_some() || request.xks_key.is_some() {
+        let text = format!("CustomKeyStoreId and XksKeyId are not valid with Origin {}.", request.origin);
+        return Err(Fault::validation(text));
+    }
+    let tags = tags::merged(&BTreeMap::new(), &request.tags)?;
+    if asked.state.count_keys(call.caller.account, call.region) >= KEYS_PER_REGION {
+        return Err(limit_exceeded(format!(
+            "Key quota for this account in this region is {KEYS_PER_REGION} but the current number of keys has reached it."
+        )));
+    }
+
+    let mut random = [0; 16];
+    crypto::random(&mut random);
+    let id = if request.multi_region { KeyId::multi_region(random) } else { KeyId::single_region(random) };
+    let arn = KeyArn { account: call.caller.account, region: call.region, key: id };
+    let policy = match request.policy {
+        Some(policy) => policy.into_owned(),
+        None => policy::default_key_policy(arn.account),
+    };
+    let state = match origin {
+        Origin::AwsKms => State::Enabled,
+        Origin::External => State::PendingImport,
+    };
+    let document = policies::accepted(&policy)?;
+    let mut key = Key::with_policy(arn, call.now, state, policy, document);
+    key.description = request.description.into_owned();
+    key.origin = origin;
+    key.tags = tags;
+    if origin == Origin::AwsKms {
+        let material = MaterialId::generate();
+        key.material = vec![asked.vault.wrap(&arn, material, &KeyMaterial::generate())];
+    }
+    policies::check_lockout(asked, &key, asks)?;
+
+    asked.note_key(arn);
+    let metadata = metadata(&key);
+    let shown = json!({ "keyMetadata": recorded(&metadata, &key) });
+    let change = Change::on(Name::Key(arn), None).put(Name::Key(arn), encode_key(&key));
+    Ok(Done::answer(&WithMetadata { key_metadata: metadata }).changing(change).showing(shown))
+}
+
+pub(super) fn describe_key(asked: &Asked<'_>) -> Result<Done, Fault> {
+    let request: OfKey<'_> = asked.request()?;
+    let key = asked.key(&request.key, Asks::default())?;
+    Ok(Done::answer(&WithMetadata { key_metadata: metadata(&key) }))
+}
+
+pub(super) fn list_keys(asked: &Asked<'_>) -> Result<Done, Fault> {
+    let request: ListKeys<'_> = asked.request()?;
+    let page = Page::of(request.paging.limit, 100, request.paging.marker.as_deref())?;
+    let call = asked.call;
+    authorize::in_account(call, call.operation.action, "*")?;
+    let after = match page.after {
+        None => None,
+        Some(bytes) => {
+            let key = bytes.try_into().ok().and_then(KeyId::from_bytes);
+            Some(key.ok_or(Fault::bare("InvalidMarkerException"))?)
+        }
+    };
+    let keys = asked.state.keys_of(call.caller.account, call.region, after).map(|key| {
+        let listed = ListedKey { key_id: key.arn.key.to_string(), key_arn: key.arn.to_string() };
+        (key.arn.key.to_bytes().to_vec(), listed)
+    });
+    Ok(Done::answer(&listed("Keys", page.limit, keys)))
+}
+
+pub(super) fn update_key_description(asked: &Asked<'_>) -> Result<Done, Fault> {
+    let request: UpdateKeyDescription<'_> = asked.request()?;
+    if request.key.starts_with("alias/") {
+        return Err(invalid_key_id(&request.key));
+    }
+    let key = asked.key(&request.key, Asks::default())?;
+    let new = Key { description: request.description.into_owned(), ..Key::clone(&key) };
+    Ok(Done::nothing().changing(asked.change_key(&key, &new)).about(&key.arn))
+}
+
+fn metadata(key: &Key) -> KeyMetadata {
+    let deletion_date = match key.state {
+        State::PendingDeletion { deletion_date } => Some(Epoch(deletion_date)),
+        _ => None,
+    };
+    let window = match key.state {
+        State::PendingReplicaDeletion { window } => Some(window.days()),
+        _ => None,
+    };
+    let family = key.multi_region.then(|| MultiRegionConfiguration {
+        multi_region_key_type: "PRIMARY",
+        primary_key: MultiRegionKey { arn: key.arn.to_string(), region: key.arn.region.to_string() },
+        replica_keys: Vec::new(),
+    });
+    KeyMetadata {
+        aws_account_id: key.arn.account.to_string(),
+        key_id: key.arn.key.to_string(),
+        arn: key.arn.to_string(),
+        creation_date: Epoch(key.created),
+        enabled: key.state.is_enabled(),
+        description: key.description.clone(),
+        key_usage: key.usage().as_str(),
+        key_state: key.state.name(),
+        deletion_date,
+        origin: key.origin.as_str(),
+        key_manager: "CUSTOMER",
+        customer_master_key_spec: "SYMMETRIC_DEFAULT",
+        key_spec: "SYMMETRIC_DEFAULT",
+        encryption_algorithms: &["SYMMETRIC_DEFAULT"],
+        multi_region: key.multi_region,
+        multi_region_configuration: family,
+        pending_deletion_window_in_days: window,
+        current_key_material_id: key.current_material().map(|id| id.to_string()),
+    }
+}
+
+/// The metadata as a record shows them: names begin with a lower-case letter, dates are written out.
+fn recorded(metadata: &KeyMetadata, key: &Key) -> Value {
+    let shown = serde_json::to_value(metadata).expect("metadata hold only texts, numbers and lists of them");
+    let mut shown = lower(shown);
+    if let Some(date) = shown.get_mut("creationDate") {
+        *date = Value::from(aws_date(key.created));
+    }
+    shown
+}
+
+fn lower(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (api::validate::lower_first(&name), lower(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(lower).collect(),
+        other => other,
+    }
+}
