@@ -1,1 +1,30 @@
-//! placeholder
+//! The procedure that ends KMS keys without losing data: the deciding half.
+//!
+//! [`assess`] says what an [`Observation`] proves; a [`Case`] is the fold of its journal; [`plan`] says what to do next, and why.
+//! Nothing here looks, waits, writes or knows the time: the operator does that, and hands in what it saw. The rules are those of
+//! `procedure.md`, section 6.
+
+mod assess;
+mod case;
+mod class;
+mod digest;
+mod finding;
+mod journal;
+pub mod observation;
+mod plan;
+mod profile;
+mod reason;
+pub mod span;
+mod text;
+
+pub use assess::{Assessment, Baseline, Coverage, Judged, Soak, Terms, assess};
+pub use case::{Approval, Case, Flight, Outcome, Own, SETTLE, Stage};
+pub use class::Class;
+pub use digest::{Digest, InvalidDigest};
+pub use finding::{Finding, GapReason, Severity, Verdict, Waiver, Weight};
+pub use journal::{Done, Entry, Fact, Failure, Intent, Opening, VERSION, Waived};
+pub use observation::{Depth, Gap, KeyState, Observation, Presence, Seen, Source};
+pub use plan::{Action, Next, Plan, Step, plan};
+pub use profile::{Approvals, OnAttempt, Profile, ProfileName, UnknownProfile};
+pub use reason::Reason;
+pub use span::Span;
