@@ -9,9 +9,10 @@ use api::Timestamp;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::class::{Class, ClassForm};
+use crate::observation::Source;
 use crate::observation::{EventError, Gap, KeyState};
-use crate::span::{DAY, Span};
-use crate::{Class, Source};
+use crate::span::Span;
 
 /// The answer of an assessment. Never "unused", never "safe to delete".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,6 +104,7 @@ pub enum Finding {
     /// F-USE-*: a call with the key within the quiet window.
     Use {
         /// What kind of use.
+        #[serde(with = "ClassForm")]
         class: Class,
         /// Who.
         principal: String,
@@ -680,9 +682,4 @@ impl fmt::Display for Gap {
             Gap::Unreadable { what } => write!(out, "`{what}` cannot be read"),
         }
     }
-}
-
-/// Days, rounded down: for sentences about windows.
-pub(crate) fn whole_days(length: SignedDuration) -> i64 {
-    length.as_secs() / DAY.as_secs()
 }

@@ -8,9 +8,11 @@ use api::{KeyArn, Region, Timestamp};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::class::{Class, ClassForm};
 use crate::digest::Digest;
 use crate::span::Span;
-use crate::{Class, Verdict, text};
+use crate::{Verdict, text};
+use trail::usage::{Failure, Weight};
 
 /// Most usage rows an observation holds; who has more marks the source's span as a hole. (Ours.)
 pub const MAX_ROWS: usize = 10_000;
@@ -288,20 +290,26 @@ pub struct EventError {
 }
 
 impl EventError {
-    /// Whether KMS refused because of the key's state: somebody needs a key that is disabled or waiting for deletion.
-    ///
-    /// The message decides, not the code, and every wording AWS has used is taken. `is not pending deletion` is no use: that is
-    /// CancelKeyDeletion of a live key. Source: procedure.md 10.1.
-    pub fn is_key_state(&self) -> bool {
-        ["is disabled", "is pending deletion", "is pending replica deletion"]
-            .iter()
-            .any(|text| self.message.contains(text))
-            || matches!(self.code.as_str(), "DisabledException" | "Disabled" | "KMS.DisabledException")
+    /// Why the call was refused, as `trail` reads code and message.
+    fn failure(&self) -> Failure {
+        Failure::of(&self.code, Some(&self.message))
     }
 
-    /// Whether KMS refused because the caller may not: no use of the key, though perhaps somebody who had access.
-    pub fn is_access_denied(&self) -> bool {
-        self.code.contains("AccessDenied") || self.code == "UnauthorizedOperation"
+    /// Whether KMS refused because the key is disabled or waits for deletion: somebody needs a key that cannot be used.
+    ///
+    /// `is not pending deletion` is no use: that is CancelKeyDeletion of a live key. Source: procedure.md 10.1.
+    pub fn is_key_state(&self) -> bool {
+        matches!(self.failure(), Failure::Disabled | Failure::PendingDeletion | Failure::InvalidState)
+    }
+
+    /// Whether the refusal leaves it open that the caller needs the key: it may not call, or only asked.
+    pub fn is_suspect(&self) -> bool {
+        self.failure().weight() == Weight::Suspected
+    }
+
+    /// Whether the refusal says nothing about need.
+    pub fn is_no_use(&self) -> bool {
+        self.failure().weight() == Weight::NoUse
     }
 }
 
@@ -314,6 +322,9 @@ pub struct UsageRow {
     pub account: Option<String>,
     /// `eventName`.
     pub operation: String,
+    /// What the operation does with this key, as `trail` reads it.
+    #[serde(with = "ClassForm")]
+    pub class: Class,
     /// The error, where all the calls of this row failed with it. The message is that of a sample.
     pub error: Option<EventError>,
     /// Resources that the encryption context names, sorted.
@@ -328,13 +339,6 @@ pub struct UsageRow {
     pub days: Vec<Timestamp>,
     /// `eventID` of a few of them, so that a reader can look.
     pub samples: Vec<String>,
-}
-
-impl UsageRow {
-    /// What the operation says about the key.
-    pub fn class(&self) -> Class {
-        Class::of(&self.operation)
-    }
 }
 
 /// Where events come from.
@@ -388,6 +392,9 @@ pub struct Attempt {
     pub principal: String,
     /// `eventName`.
     pub operation: String,
+    /// What the operation does with this key, as `trail` reads it.
+    #[serde(with = "ClassForm")]
+    pub class: Class,
     /// The error; a call without one succeeded.
     pub error: Option<EventError>,
     /// `requestID`.
@@ -400,13 +407,6 @@ pub struct Attempt {
     pub source_ip: Option<String>,
     /// `userAgent`, likewise.
     pub user_agent: Option<String>,
-}
-
-impl Attempt {
-    /// What the operation says about the key.
-    pub fn class(&self) -> Class {
-        Class::of(&self.operation)
-    }
 }
 
 /// A change of the key that took effect: EnableKey, PutKeyPolicy, UpdateAlias, DeleteKey, …
@@ -465,6 +465,6 @@ mod tests {
         for text in ["is not pending deletion (or pending replica deletion).", "is pending import."] {
             assert!(!error("KMSInvalidStateException", &format!("{key} {text}")).is_key_state(), "{text}");
         }
-        assert!(error("AccessDenied", "").is_access_denied());
+        assert!(error("AccessDenied", "").is_suspect());
     }
 }
