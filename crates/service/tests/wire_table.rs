@@ -1,0 +1,83 @@
+//! Every operation on a key in every state that a key can reach here, as a client reads the answer: a changed cell is a visible
+//! diff of `wire_table.txt`. The KMS operations of the table are all in it.
+
+mod world;
+
+use std::fmt::Write as _;
+
+use api::{Keys, OPERATIONS, Service};
+use serde_json::{Value, json};
+use world::World;
+
+/// A world with a key in `state`, an alias to it, and a ciphertext of it where it has material.
+fn world_with(state: &str) -> (World, String, String) {
+    let mut world = World::new();
+    let origin = if state == "PendingImport" { "EXTERNAL" } else { "AWS_KMS" };
+    let key = world.create_key_with(json!({ "Origin": origin })).to_string();
+    world.call("CreateAlias", json!({ "AliasName": "alias/app", "TargetKeyId": key })).unwrap();
+    let spare = world.create_key();
+    let under = if state == "PendingImport" { spare.to_string() } else { key.clone() };
+    let ciphertext = world.encrypt(&under).unwrap();
+    match state {
+        "Disabled" => drop(world.call("DisableKey", json!({ "KeyId": key })).unwrap()),
+        "PendingDeletion" => drop(world.call("ScheduleKeyDeletion", json!({ "KeyId": key })).unwrap()),
+        "Deleted" => {
+            world.call("ScheduleKeyDeletion", json!({ "KeyId": key, "PendingWindowInDays": 7 })).unwrap();
+            world.pass(7 * 86_400);
+        }
+        _ => {}
+    }
+    (world, key, ciphertext)
+}
+
+fn request(operation: &str, key: &str, ciphertext: &str) -> Value {
+    match operation {
+        "CreateAlias" => json!({ "AliasName": "alias/new", "TargetKeyId": key }),
+        "UpdateAlias" => json!({ "AliasName": "alias/app", "TargetKeyId": key }),
+        "DeleteAlias" => json!({ "AliasName": "alias/app" }),
+        "Decrypt" => json!({ "CiphertextBlob": ciphertext }),
+        "ReEncrypt" => json!({ "CiphertextBlob": ciphertext, "DestinationKeyId": key }),
+        "Encrypt" => json!({ "KeyId": key, "Plaintext": "AQID" }),
+        "GenerateDataKey" | "GenerateDataKeyWithoutPlaintext" => json!({ "KeyId": key, "KeySpec": "AES_256" }),
+        "PutKeyPolicy" => json!({ "KeyId": key, "Policy": policy::default_key_policy(world::account()) }),
+        "TagResource" => json!({ "KeyId": key, "Tags": [{ "TagKey": "a", "TagValue": "b" }] }),
+        "UntagResource" => json!({ "KeyId": key, "TagKeys": ["a"] }),
+        "UpdateKeyDescription" => json!({ "KeyId": key, "Description": "x" }),
+        _ => json!({ "KeyId": key }),
+    }
+}
+
+#[test]
+fn every_operation_answers_as_aws_does_in_every_state() {
+    let mut table = String::new();
+    for row in OPERATIONS.iter().filter(|row| row.service == Service::Kms && row.keys != Keys::None) {
+        writeln!(table, "{}", row.name).unwrap();
+        for state in ["Enabled", "Disabled", "PendingDeletion", "PendingImport", "Deleted"] {
+            let (mut world, key, ciphertext) = world_with(state);
+            let answer = match world.call(row.name, request(row.name, &key, &ciphertext)) {
+                Ok(_) => "ok".to_owned(),
+                Err(error) => error.replace(&key, "<key ARN>"),
+            };
+            writeln!(table, "    {state:<17}{answer}").unwrap();
+            let code = world.last_record()["errorCode"].as_str().unwrap_or("ok").to_owned();
+            assert_eq!(world.last_record()["eventName"], row.name);
+            assert_eq!(world.last_record()["readOnly"], row.read_only);
+            assert!(answer.starts_with(&code), "{} {state}: answered `{answer}`, recorded `{code}`", row.name);
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire_table.txt");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, &table).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap();
+    assert_eq!(table, golden, "the wire table changed; run with BLESS=1 and read the diff");
+}
+
+#[test]
+fn every_row_of_the_table_has_a_handler() {
+    let mut world = World::new();
+    for row in OPERATIONS.iter().filter(|row| service::is_answered_here(row.service)) {
+        let answer = world.call_as(&world::root(world::ACCOUNT), row.name, "{}");
+        assert_ne!(answer, Err("UnknownOperationException".to_owned()), "{}", row.name);
+    }
+}
