@@ -1,0 +1,617 @@
+//! Counting: events in, rows of key × principal × operation × error × dependents out.
+//!
+//! Counting has two steps, so that many threads can do the first: a [`Batch`] takes the events of one file (or of one page of an
+//! event history) and keeps what is selected; the [`Tally`] takes batches in their order and counts each event once, by its ID,
+//! whichever batch it came in. The outcome depends on the order of the batches only where two events share an ID and differ.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::event::Event;
+use crate::selection::Selection;
+use crate::usage::{Class, KeyName, KeyUse, Outcome, Purpose, Usage, Weight};
+
+/// Rows are kept apart by their dependents up to so many; from then on new ones are folded together under [`FOLDED`].
+pub const MAX_ROWS: usize = 1_000_000;
+
+/// Stands for the dependents of rows that were folded together.
+pub const FOLDED: &str = "(more)";
+
+/// How often one principal did one thing to one key for the same dependents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// The key's ARN; where only an alias is known, the alias's; empty where the events name neither.
+    pub key: String,
+    /// Who: [`crate::usage::Caller::principal`].
+    pub principal: String,
+    /// The operation.
+    pub event_name: String,
+    /// The error code of refused calls.
+    pub error_code: Option<String>,
+    /// What the encryption context names: sorted, each once.
+    pub dependents: Vec<String>,
+    /// How many events, each ID once.
+    pub count: u64,
+    /// The earliest of them.
+    pub first: Timestamp,
+    /// The latest of them.
+    pub last: Timestamp,
+    /// The ways in which it was done; nearly always one.
+    #[serde(skip)]
+    pub manners: BTreeSet<Manner>,
+    /// The hours in which it was done, counted from 1970: sorted, each once.
+    #[serde(skip)]
+    pub hours: Vec<i32>,
+}
+
+impl Row {
+    /// Whether any of the events means that somebody needs the key.
+    pub fn is_use(&self) -> bool {
+        self.manners.iter().any(Manner::is_use)
+    }
+
+    /// The times of use to the hour, ascending: what `cadence` works on.
+    pub fn times(&self) -> impl Iterator<Item = Timestamp> {
+        self.hours.iter().map(|hour| hour_start(*hour))
+    }
+}
+
+/// One way in which something was done to a key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Manner {
+    /// What was done.
+    pub class: Class,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whose business it was, by the caller's word.
+    pub purpose: Purpose,
+    /// The service that called on the principal's behalf.
+    pub via: Option<String>,
+}
+
+impl Manner {
+    /// Whether this means that somebody needs the key, or may. Purpose is not asked: who leaves out test calls compares the
+    /// principal first.
+    pub fn is_use(&self) -> bool {
+        self.class.is_use()
+            && match self.outcome {
+                Outcome::Success => true,
+                Outcome::Failure(failure) => failure.weight() != Weight::NoUse,
+            }
+    }
+}
+
+/// An account and Region in which events of KMS were seen, and when: whether quiet there means anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// The account that the events were delivered to.
+    pub account: String,
+    /// The Region.
+    pub region: String,
+    /// Whether these are events that change nothing, as cryptographic operations are.
+    pub read_only: bool,
+    /// Events of any key in each hour, counted from 1970.
+    pub hours: BTreeMap<i32, u64>,
+}
+
+impl Activity {
+    /// The hours with events, ascending.
+    pub fn times(&self) -> impl Iterator<Item = Timestamp> {
+        self.hours.keys().map(|hour| hour_start(*hour))
+    }
+}
+
+/// What all batches come to.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// One row for each key × principal × operation × error × dependents, in this order.
+    pub rows: Vec<Row>,
+    /// Uses that name no key, or, under a selection, only an alias that was not selected: they may be of any key.
+    pub unattributed: Vec<Row>,
+    /// Keys that were selected because they were seen with an alias, by alias ARN. An alias may have moved in between.
+    pub aliases: BTreeMap<String, BTreeSet<String>>,
+    /// Where and when events of KMS were seen, whichever key they were of, in the selected span.
+    pub activity: Vec<Activity>,
+    /// Events of KMS, of any key and time, second deliveries too.
+    pub kms_records: u64,
+    /// Second deliveries among the events that were kept.
+    pub duplicates: u64,
+    /// Events whose dependents were folded together, because there were more than [`MAX_ROWS`] rows.
+    pub folded: u64,
+}
+
+/// What one file says. Made by [`Tally::batch`].
+#[derive(Debug)]
+pub struct Batch<'s> {
+    selection: &'s Selection,
+    parts: Vec<Part>,
+    index: HashMap<Part, u32>,
+    seen: Vec<Seen>,
+    /// What `Seen::parts` points into.
+    listed: Vec<u32>,
+    aliases: BTreeMap<String, BTreeSet<String>>,
+    activity: HashMap<(String, String, bool), BTreeMap<i32, u64>>,
+    kms_records: u64,
+}
+
+/// An event that was kept: its ID, time, and rows.
+#[derive(Debug)]
+struct Seen {
+    id: Option<EventId>,
+    at: Timestamp,
+    parts: std::ops::Range<usize>,
+}
+
+/// What makes two events fall into the same row, and the manner.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Part {
+    identity: Identity,
+    manner: Manner,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Identity {
+    key: KeyName,
+    principal: String,
+    event_name: String,
+    error_code: Option<String>,
+    dependents: Vec<String>,
+}
+
+/// AWS's event IDs are UUIDs, which take 16 bytes; others are kept as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum EventId {
+    Uuid(u128),
+    Text(Box<str>),
+}
+
+impl<'s> Batch<'s> {
+    fn new(selection: &'s Selection) -> Batch<'s> {
+        Batch {
+            selection,
+            parts: Vec::new(),
+            index: HashMap::new(),
+            seen: Vec::new(),
+            listed: Vec::new(),
+            aliases: BTreeMap::new(),
+            activity: HashMap::new(),
+            kms_records: 0,
+        }
+    }
+
+    /// Takes one event of KMS.
+    pub fn observe(&mut self, event: &Event<'_>) {
+        self.kms_records += 1;
+        if !self.selection.holds(event.event_time) {
+            return;
+        }
+        self.note_activity(event);
+        let usage = Usage::of(event);
+        let from = self.listed.len();
+        for part in &usage.keys {
+            self.note_alias(part);
+            if self.keeps(part) {
+                let number = self.number(&usage, part);
+                self.listed.push(number);
+            }
+        }
+        if self.listed.len() > from {
+            let id = event.event_id.as_deref().map(EventId::of);
+            self.seen.push(Seen { id, at: usage.at, parts: from..self.listed.len() });
+        }
+    }
+
+    /// What can be dropped without knowing the other events: parts of keys that are surely not selected.
+    fn keeps(&self, part: &KeyUse) -> bool {
+        match &part.key {
+            KeyName::Arn(_) => self.selection.names_aliases() || self.selection.wants(part),
+            KeyName::Alias(_) => self.selection.wants(part) || part.class.is_use() || part.class == Class::Export,
+            KeyName::Unknown => true,
+        }
+    }
+
+    fn number(&mut self, usage: &Usage<'_>, part: &KeyUse) -> u32 {
+        let part = Part {
+            identity: Identity {
+                key: part.key.clone(),
+                principal: usage.caller.principal.to_string(),
+                event_name: usage.event_name.to_owned(),
+                error_code: usage.error_code.map(str::to_owned),
+                dependents: part.dependents.clone(),
+            },
+            manner: Manner {
+                class: part.class,
+                outcome: usage.outcome,
+                purpose: part.purpose,
+                via: usage.caller.via.map(str::to_owned),
+            },
+        };
+        if let Some(number) = self.index.get(&part) {
+            return *number;
+        }
+        let number = u32::try_from(self.parts.len()).expect("a file of at most 1 GiB has fewer events than 2^32");
+        self.parts.push(part.clone());
+        self.index.insert(part, number);
+        number
+    }
+
+    fn note_alias(&mut self, part: &KeyUse) {
+        if let (Some(alias), KeyName::Arn(key)) = (&part.alias, &part.key)
+            && !self.selection.is_every_key()
+            && self.selection.wants_alias(alias)
+        {
+            self.aliases.entry(alias.clone()).or_default().insert(key.clone());
+        }
+    }
+
+    fn note_activity(&mut self, event: &Event<'_>) {
+        let account = event.recipient_account_id.as_deref().or(event.user_identity.account_id.as_deref());
+        let place = (
+            account.unwrap_or_default().to_owned(),
+            event.aws_region.as_deref().unwrap_or_default().to_owned(),
+            event.read_only.unwrap_or_default(),
+        );
+        *self.activity.entry(place).or_default().entry(hour(event.event_time)).or_default() += 1;
+    }
+}
+
+/// The sum of batches.
+#[derive(Debug)]
+pub struct Tally<'s> {
+    selection: &'s Selection,
+    rows: Vec<(Identity, Row)>,
+    index: HashMap<Identity, usize>,
+    ids: HashSet<EventId>,
+    activity: BTreeMap<(String, String, bool), BTreeMap<i32, u64>>,
+    totals: Totals,
+    max_rows: usize,
+}
+
+impl<'s> Tally<'s> {
+    /// Nothing yet.
+    pub fn new(selection: &'s Selection) -> Tally<'s> {
+        Tally {
+            selection,
+            rows: Vec::new(),
+            index: HashMap::new(),
+            ids: HashSet::new(),
+            activity: BTreeMap::new(),
+            totals: Totals::default(),
+            max_rows: MAX_ROWS,
+        }
+    }
+
+    /// An empty batch for the same selection.
+    pub fn batch(&self) -> Batch<'s> {
+        Batch::new(self.selection)
+    }
+
+    /// Takes a batch.
+    pub fn add(&mut self, batch: Batch<'_>) {
+        self.totals.kms_records += batch.kms_records;
+        for (alias, keys) in batch.aliases {
+            self.totals.aliases.entry(alias).or_default().extend(keys);
+        }
+        for (place, hours) in batch.activity {
+            let known = self.activity.entry(place).or_default();
+            hours.into_iter().for_each(|(hour, count)| *known.entry(hour).or_default() += count);
+        }
+        // Which row each part is in, found when it is first needed.
+        let mut places: Vec<Option<usize>> = vec![None; batch.parts.len()];
+        for seen in batch.seen {
+            if seen.id.is_some_and(|id| !self.ids.insert(id)) {
+                self.totals.duplicates += 1;
+                continue;
+            }
+            let mut counted: Vec<usize> = Vec::with_capacity(seen.parts.len());
+            for number in &batch.listed[seen.parts] {
+                let number = *number as usize;
+                let part = &batch.parts[number];
+                let place = *places[number].get_or_insert_with(|| self.place(part, seen.at));
+                let row = &mut self.rows[place].1;
+                // One event counts once in a row, also where it is about the same key twice.
+                if !counted.contains(&place) {
+                    counted.push(place);
+                    row.count(seen.at);
+                }
+                self.totals.folded += u64::from(row.dependents != part.identity.dependents);
+            }
+        }
+    }
+
+    /// The row of `part`, made if there is none, with its manner.
+    fn place(&mut self, part: &Part, at: Timestamp) -> usize {
+        let mut identity = &part.identity;
+        let folded;
+        if self.rows.len() >= self.max_rows && !self.index.contains_key(identity) && !identity.dependents.is_empty() {
+            folded = Identity { dependents: vec![FOLDED.to_owned()], ..identity.clone() };
+            identity = &folded;
+        }
+        let place = match self.index.get(identity) {
+            Some(place) => *place,
+            None => {
+                let place = self.rows.len();
+                self.rows.push((identity.clone(), Row::new(identity, at)));
+                self.index.insert(identity.clone(), place);
+                place
+            }
+        };
+        self.rows[place].1.manners.insert(part.manner.clone());
+        place
+    }
+
+    /// The rows, now that all is known.
+    pub fn finish(self) -> Totals {
+        let mut totals = self.totals;
+        let aliased: HashSet<&String> = totals.aliases.values().flatten().collect();
+        let mut all = self.rows;
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (identity, mut row) in all {
+            row.hours.sort_unstable();
+            row.hours.dedup();
+            let (is_selected, may_be) = match &identity.key {
+                KeyName::Arn(arn) => (self.selection.wants_key(arn) || aliased.contains(arn), false),
+                KeyName::Alias(alias) => (self.selection.wants_alias(alias), true),
+                KeyName::Unknown => (false, true),
+            };
+            if is_selected {
+                totals.rows.push(row);
+            } else if may_be {
+                totals.unattributed.push(row);
+            }
+        }
+        drop(aliased);
+        totals.rows.sort_by(|one, other| one.order().cmp(&other.order()));
+        let activity = self.activity.into_iter();
+        totals.activity = activity
+            .map(|((account, region, read_only), hours)| Activity { account, region, read_only, hours })
+            .collect();
+        totals
+    }
+}
+
+impl Row {
+    fn new(identity: &Identity, at: Timestamp) -> Row {
+        let key = match &identity.key {
+            KeyName::Arn(name) | KeyName::Alias(name) => name.clone(),
+            KeyName::Unknown => String::new(),
+        };
+        Row {
+            key,
+            principal: identity.principal.clone(),
+            event_name: identity.event_name.clone(),
+            error_code: identity.error_code.clone(),
+            dependents: identity.dependents.clone(),
+            count: 0,
+            first: at,
+            last: at,
+            manners: BTreeSet::new(),
+            hours: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, at: Timestamp) {
+        self.count += 1;
+        self.first = self.first.min(at);
+        self.last = self.last.max(at);
+        let hour = hour(at);
+        if self.hours.last() != Some(&hour) {
+            if self.hours.len() == self.hours.capacity() {
+                self.hours.sort_unstable();
+                self.hours.dedup();
+            }
+            self.hours.push(hour);
+        }
+    }
+
+    fn order(&self) -> (&str, &str, &str, Option<&str>, &[String]) {
+        (&self.key, &self.principal, &self.event_name, self.error_code.as_deref(), &self.dependents)
+    }
+}
+
+impl EventId {
+    fn of(text: &str) -> EventId {
+        uuid(text).map_or_else(|| EventId::Text(text.into()), EventId::Uuid)
+    }
+}
+
+/// The number that a UUID in its canonical form stands for. Only that form, so that two texts never become one number.
+fn uuid(text: &str) -> Option<u128> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 36 {
+        return None;
+    }
+    bytes.iter().enumerate().try_fold(0_u128, |number, (at, byte)| match (at, byte) {
+        (8 | 13 | 18 | 23, b'-') => Some(number),
+        (8 | 13 | 18 | 23, _) => None,
+        (_, b'0'..=b'9') => Some(number << 4 | u128::from(byte - b'0')),
+        (_, b'a'..=b'f') => Some(number << 4 | u128::from(byte - b'a' + 10)),
+        _ => None,
+    })
+}
+
+const HOUR_SECONDS: i64 = 3600;
+
+fn hour(at: Timestamp) -> i32 {
+    i32::try_from(at.as_second().div_euclid(HOUR_SECONDS)).expect("a Timestamp is within years -9999 to 9999")
+}
+
+fn hour_start(hour: i32) -> Timestamp {
+    Timestamp::from_second(i64::from(hour) * HOUR_SECONDS).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const K1: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-0000-4000-8000-000000000000";
+    const K2: &str = "arn:aws:kms:eu-west-1:111122223333:key/22222222-0000-4000-8000-000000000000";
+
+    fn event(id: &str, name: &str, hour: u8, members: Value) -> Value {
+        let mut event = json!({
+            "eventID": id, "eventTime": format!("2026-01-02T{hour:02}:10:00Z"), "eventSource": "kms.amazonaws.com",
+            "eventName": name, "awsRegion": "eu-west-1", "recipientAccountId": "111122223333", "readOnly": true,
+            "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/ada"},
+        });
+        event.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        event
+    }
+
+    fn of(key: &str) -> Value {
+        json!({"resources": [{"ARN": key, "type": "AWS::KMS::Key"}]})
+    }
+
+    fn total(selection: &Selection, batches: &[&[Value]]) -> Totals {
+        tally(selection, batches, MAX_ROWS)
+    }
+
+    fn tally(selection: &Selection, batches: &[&[Value]], max_rows: usize) -> Totals {
+        let mut tally = Tally { max_rows, ..Tally::new(selection) };
+        for events in batches {
+            let mut batch = tally.batch();
+            for event in *events {
+                batch.observe(&Event::parse(event.to_string().as_bytes()).unwrap());
+            }
+            tally.add(batch);
+        }
+        tally.finish()
+    }
+
+    fn lines(rows: &[Row]) -> Vec<String> {
+        let key = |row: &Row| row.key.rsplit('/').next().unwrap().chars().take(3).collect::<String>();
+        rows.iter().map(|row| format!("{} {} {:?} {}", key(row), row.event_name, row.dependents, row.count)).collect()
+    }
+
+    #[test]
+    fn an_event_counts_once_however_often_it_is_delivered() {
+        let one = event("00000000-0000-4000-8000-000000000001", "Decrypt", 1, of(K1));
+        let other = event("00000000-0000-4000-8000-000000000002", "Decrypt", 5, of(K1));
+        let nameless = event("not a UUID", "Decrypt", 3, of(K1));
+        let totals =
+            total(&Selection::all(), &[&[one.clone(), nameless.clone()], &[other.clone(), one, nameless, other]]);
+        assert_eq!(lines(&totals.rows), ["111 Decrypt [] 3"]);
+        assert_eq!((totals.kms_records, totals.duplicates), (6, 3));
+        let row = &totals.rows[0];
+        assert_eq!(format!("{} {}", row.first, row.last), "2026-01-02T01:10:00Z 2026-01-02T05:10:00Z");
+        assert_eq!(
+            row.times().map(|at| at.to_string()).collect::<Vec<_>>().join(" "),
+            "2026-01-02T01:00:00Z 2026-01-02T03:00:00Z 2026-01-02T05:00:00Z"
+        );
+    }
+
+    #[test]
+    fn an_event_without_an_id_always_counts() {
+        let mut nameless = event("", "Decrypt", 1, of(K1));
+        nameless.as_object_mut().unwrap().remove("eventID");
+        assert_eq!(total(&Selection::all(), &[&[nameless.clone(), nameless]]).rows[0].count, 2);
+    }
+
+    #[test]
+    fn rows_serialise_as_documented() {
+        let context = json!({"requestParameters": {"encryptionContext": {"b": "2", "a": "1"}}, "errorCode": "X",
+            "resources": [{"ARN": K1, "type": "AWS::KMS::Key"}]});
+        let totals =
+            total(&Selection::all(), &[&[event("1", "Decrypt", 1, context), event("2", "Encrypt", 1, of(K1))]]);
+        let json: Vec<String> = totals.rows.iter().map(|row| serde_json::to_string(row).unwrap()).collect();
+        let who = "arn:aws:iam::111122223333:user/ada";
+        let when = r#""first":"2026-01-02T01:10:00Z","last":"2026-01-02T01:10:00Z""#;
+        assert_eq!(
+            json,
+            [
+                format!(
+                    r#"{{"key":"{K1}","principal":"{who}","eventName":"Decrypt","errorCode":"X","dependents":["a=1","b=2"],"count":1,{when}}}"#
+                ),
+                format!(
+                    r#"{{"key":"{K1}","principal":"{who}","eventName":"Encrypt","errorCode":null,"dependents":[],"count":1,{when}}}"#
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn reencrypt_counts_for_both_keys_and_once_where_they_are_one() {
+        let both = json!({"resources": [{"ARN": K1}, {"ARN": K2}]});
+        let same = json!({"resources": [{"ARN": K1}, {"ARN": K1}]});
+        let totals = total(&Selection::all(), &[&[event("1", "ReEncrypt", 1, both), event("2", "ReEncrypt", 1, same)]]);
+        assert_eq!(lines(&totals.rows), ["111 ReEncrypt [] 2", "222 ReEncrypt [] 1"]);
+        let classes: Vec<Class> = totals.rows[0].manners.iter().map(|manner| manner.class).collect();
+        assert_eq!(classes, [Class::ReadData, Class::WriteData]);
+    }
+
+    #[test]
+    fn an_alias_selects_what_names_it_and_the_keys_it_was_seen_with() {
+        let named = |alias: &str, key: Option<&str>| match key {
+            Some(key) => json!({"requestParameters": {"keyId": alias}, "resources": [{"ARN": key}]}),
+            None => json!({"requestParameters": {"keyId": alias}, "errorCode": "NotFoundException"}),
+        };
+        let events = [
+            event("1", "Decrypt", 1, of(K1)),
+            event("2", "Encrypt", 2, named("alias/app", Some(K1))),
+            event("3", "Encrypt", 3, named("alias/app", None)),
+            event("4", "Encrypt", 3, named("alias/else", None)),
+            event("5", "Decrypt", 1, of(K2)),
+        ];
+        let totals = total(&Selection::all().key("alias/app").unwrap(), &[&events]);
+        assert_eq!(lines(&totals.rows), ["app Encrypt [] 1", "111 Decrypt [] 1", "111 Encrypt [] 1"]);
+        assert_eq!(lines(&totals.unattributed), ["els Encrypt [] 1"]);
+        let seen: Vec<_> = totals.aliases.into_iter().collect();
+        assert_eq!(
+            seen,
+            [("arn:aws:kms:eu-west-1:111122223333:alias/app".to_owned(), BTreeSet::from([K1.to_owned()]))]
+        );
+        let totals = total(&Selection::all().key(K2).unwrap(), &[&events]);
+        assert_eq!(lines(&totals.rows), ["222 Decrypt [] 1"]);
+        assert_eq!(lines(&totals.unattributed), ["app Encrypt [] 1", "els Encrypt [] 1"]);
+    }
+
+    #[test]
+    fn the_span_bounds_what_is_kept() {
+        let events = [1, 2, 3].map(|hour| event(&hour.to_string(), "Decrypt", hour, of(K1)));
+        let at = |text: &str| text.parse().unwrap();
+        let selection = Selection::all().since(at("2026-01-02T02:00:00Z")).until(at("2026-01-02T03:00:00Z"));
+        let totals = total(&selection, &[&events]);
+        assert_eq!((totals.rows[0].count, totals.kms_records, totals.activity[0].hours.len()), (1, 3, 1));
+    }
+
+    #[test]
+    fn where_rows_are_too_many_their_dependents_are_folded_and_counted() {
+        let mut events = Vec::new();
+        for n in 0..6 {
+            let context =
+                json!({"requestParameters": {"encryptionContext": {"n": n.to_string()}}, "resources": [{"ARN": K1}]});
+            events.push(event(&n.to_string(), "Decrypt", 1, context));
+        }
+        let totals = tally(&Selection::all(), &[&events], 4);
+        assert_eq!(totals.rows.len(), 5);
+        assert_eq!(totals.rows.iter().map(|row| row.count).sum::<u64>(), 6);
+        assert_eq!(totals.folded, 2);
+        assert_eq!(totals.rows[0].dependents, [FOLDED]);
+    }
+
+    #[test]
+    fn activity_is_of_every_key() {
+        let events =
+            [event("1", "Decrypt", 1, of(K1)), event("2", "Decrypt", 1, of(K2)), event("3", "ListKeys", 4, json!({}))];
+        let totals = total(&Selection::all().key(K2).unwrap(), &[&events]);
+        let [activity] = &totals.activity[..] else { panic!("one place") };
+        assert_eq!((activity.account.as_str(), activity.region.as_str()), ("111122223333", "eu-west-1"));
+        assert_eq!(activity.hours.values().copied().collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn only_canonical_uuids_become_numbers() {
+        assert_eq!(uuid("00000000-0000-0000-0000-0000000000ff"), Some(255));
+        for text in [
+            "",
+            "00000000-0000-0000-0000-0000000000FF",
+            "000000000000-0000-0000-00000000000ff",
+            "{0000000-0000-0000-0000-0000000000ff",
+        ] {
+            assert_eq!(uuid(text), None, "{text}");
+        }
+    }
+}
