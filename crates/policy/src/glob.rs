@@ -17,7 +17,7 @@ pub(crate) enum Case {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// Exactly this text.
-    Literal(Box<str>),
+    Literal(String),
     /// `?`: exactly one character.
     One,
     /// `*`: any characters, or none.
@@ -47,9 +47,9 @@ pub(crate) fn push_literal(pieces: &mut Vec<Piece>, text: &str) {
         return;
     }
     if let Some(Piece::Literal(before)) = pieces.last_mut() {
-        *before = format!("{before}{text}").into();
+        before.push_str(text);
     } else {
-        pieces.push(Piece::Literal(text.into()));
+        pieces.push(Piece::Literal(text.to_owned()));
     }
 }
 

@@ -4,6 +4,22 @@
 //! about comes in through [`Request`], and what is known about it through [`Context`], asked only for the condition keys that
 //! a policy names. Everything is decided from values, so the service and the deletion procedure read a policy alike.
 //!
+//! ```
+//! use policy::{Document, Facts, Principal, Request, authorize, default_key_policy};
+//!
+//! let account = "111122223333".parse()?;
+//! let key_policy = Document::parse(&default_key_policy(account))?;
+//! let context = Facts::new().with("aws:SecureTransport", true);
+//! let request = Request {
+//!     principal: &Principal::Root { account },
+//!     action: "kms:Encrypt",
+//!     resource: "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+//!     context: &context,
+//! };
+//! assert!(authorize(&key_policy, account, &[], &request).is_allowed());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Source of the rules: IAM User Guide, "IAM JSON policy element reference" and "Policy evaluation logic"; AWS KMS Developer
 //! Guide, "Key policies in AWS KMS".
 

@@ -361,7 +361,14 @@ fn stop_callers(deny: &Row, allow: &Row) -> Stop {
             Some(accounts) if accounts.contains(account) => Stop::Perhaps,
             Some(_) => Stop::No,
         },
-        (Who::User(_), Who::User(_)) | (Who::Role(_), Who::Role(_)) | (Who::Session(_), Who::Session(_)) => Stop::No,
+        // Of two that are named by ARN and differ, only a role and a session can be the same caller.
+        (
+            Who::User(_) | Who::FederatedUser(_),
+            Who::User(_) | Who::FederatedUser(_) | Who::Role(_) | Who::Session(_),
+        )
+        | (Who::Role(_) | Who::Session(_), Who::User(_) | Who::FederatedUser(_))
+        | (Who::Role(_), Who::Role(_))
+        | (Who::Session(_), Who::Session(_)) => Stop::No,
         (Who::User(_) | Who::Role(_) | Who::Session(_) | Who::FederatedUser(_), _) => {
             match (&deny.accounts, &allow.accounts) {
                 (Some(denied), Some(allowed)) if !allowed.iter().any(|one| denied.contains(one)) => Stop::No,

@@ -160,7 +160,7 @@ fn resolve(parts: &[Part], context: &dyn Context) -> Option<Vec<Piece>> {
             Part::Fixed(fixed) => pieces.extend(fixed.iter().cloned()),
             Part::Variable { key, default } => {
                 let value = value(key, context).or_else(|| default.as_deref().map(Cow::Borrowed))?;
-                pieces.push(Piece::Literal(value.into()));
+                pieces.push(Piece::Literal(value.into_owned()));
             }
         }
     }

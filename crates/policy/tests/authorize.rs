@@ -1,5 +1,7 @@
 //! Stories of who is let in, and by which statement.
 
+#![allow(clippy::unwrap_used, reason = "a test that is written wrong may panic")]
+
 mod notation;
 
 use notation::{Caller, KEY, document, facts, home, identity_statement, statement};

@@ -1,5 +1,7 @@
 //! What conditions mean: AWS's documented semantics, a line each.
 
+#![allow(clippy::unwrap_used, reason = "a test that is written wrong may panic")]
+
 mod notation;
 
 use notation::{Caller, KEY, facts, home};

@@ -5,6 +5,7 @@
 //! `NotAction`. Names are of account 111122223333, with `other:` before them of 444455556666.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that is written wrong may panic")]
 
 use std::borrow::Cow;
 
