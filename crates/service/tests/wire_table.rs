@@ -1,5 +1,6 @@
 //! Every operation on a key in every state that a key can reach here, as a client reads the answer: a changed cell is a visible
 //! diff of `wire_table.txt`. The KMS operations of the table are all in it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
