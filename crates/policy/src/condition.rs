@@ -126,13 +126,7 @@ impl Operator {
     /// Whether the condition says what the key's value is, so that an absent key or any other value fails it.
     pub(crate) fn confines(&self) -> bool {
         let compares_text = matches!(self.test, Test::StringEquals(_) | Test::StringLike | Test::Arn);
-        compares_text && !self.negated && !self.if_exists_counts() && self.qualifier != Some(Qualifier::AllValues)
-    }
-
-    /// `ForAnyValue:` is asked first and fails where there is no value, so `IfExists` behind it says nothing: so AWS was seen
-    /// to do, though its documentation of `IfExists` alone reads otherwise.
-    fn if_exists_counts(&self) -> bool {
-        self.if_exists && self.qualifier != Some(Qualifier::AnyValue)
+        compares_text && !self.negated && !self.if_exists && self.qualifier != Some(Qualifier::AllValues)
     }
 }
 
@@ -278,13 +272,15 @@ impl Condition {
     pub fn holds(&self, context: &dyn Context) -> bool {
         let found = context.values(&self.key_lower);
         let found = found.as_slice();
-        let Operator { qualifier, negated, .. } = self.operator;
+        let Operator { qualifier, negated, if_exists, .. } = self.operator;
         let fits = |value: &Value<'_>| self.operands.match_any(value, context) != negated;
         match (&self.operands, found) {
             (Operands::Null(wanted), []) => wanted.contains(&true),
             (_, []) => match qualifier {
-                None => negated || self.operator.if_exists_counts(),
+                None => negated || if_exists,
                 Some(Qualifier::AllValues) => true,
+                // Also with `IfExists`: AWS was seen to ask `ForAnyValue:` first, which fails where there is no value, though
+                // its documentation of `IfExists` alone reads otherwise.
                 Some(Qualifier::AnyValue) => false,
             },
             (_, found) => match qualifier {

@@ -116,6 +116,7 @@ fn conditions_on_the_caller_narrow_everyone() {
     assert_eq!(one("StringLike aws:PrincipalOrgID *"), told("", true, true));
     assert_eq!(one("StringNotEquals kms:CallerAccount 444455556666"), told("", true, true));
     assert_eq!(one("StringEqualsIfExists kms:CallerAccount 111122223333"), told("", true, true));
+    assert_eq!(one("ForAnyValue:StringEqualsIfExists kms:CallerAccount 111122223333"), told("", true, true));
     assert_eq!(one("ForAllValues:StringEquals kms:CallerAccount 111122223333"), told("", true, true));
 }
 
