@@ -1,0 +1,384 @@
+//! The command line: every command, argument and default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use api::{AccountId, Timestamp};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+
+/// Quietus ends KMS keys without losing data.
+#[derive(Debug, Parser)]
+#[command(name = "quietus", version, about, max_term_width = 110, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See the whole procedure happen: five keys, five stories, months of virtual time, in under a minute.
+    Rehearse(Rehearse),
+    /// Serve the KMS API.
+    Serve(Serve),
+    /// The clock of a development server.
+    #[command(subcommand)]
+    Clock(Clock),
+    /// Count who used which key in CloudTrail files.
+    Scan(Scan),
+    /// Say who could use a key, who did, and what could not be seen. Changes nothing.
+    Assess(Assess),
+    /// Cases: one for each key that shall end.
+    #[command(subcommand)]
+    Case(Case),
+    /// Carry all open cases one step further, or keep doing so.
+    Reconcile(Reconcile),
+    /// Bring a key back: cancel its deletion and enable it. Needs no approval.
+    Rescue(Rescue),
+    /// Write a case's report as Markdown, JSON and HTML.
+    Report(Report),
+}
+
+/// Which AWS to talk to. What is not given comes from the standard AWS environment variables and files.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Endpoint {
+    /// Endpoint of all services, such as a `quietus serve`.
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL", help_heading = "AWS")]
+    pub(crate) endpoint_url: Option<String>,
+    /// Profile of the AWS configuration files.
+    #[arg(long, value_name = "NAME", env = "AWS_PROFILE", help_heading = "AWS")]
+    pub(crate) profile: Option<String>,
+    /// Region.
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", help_heading = "AWS")]
+    pub(crate) region: Option<String>,
+    /// Whose time counts: this machine's, or that of the endpoint, a development server with a virtual clock.
+    #[arg(long, value_enum, default_value_t, env = "QUIETUS_CLOCK", help_heading = "AWS")]
+    pub(crate) clock: Time,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Time {
+    /// This machine's clock.
+    #[default]
+    System,
+    /// The endpoint's virtual clock.
+    Endpoint,
+}
+
+/// Where cases are kept.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Cases {
+    /// Folder of the cases, one folder each.
+    #[arg(long, value_name = "DIR", default_value = "quietus-cases", env = "QUIETUS_CASES")]
+    pub(crate) cases: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rehearse {
+    /// Folder for everything the rehearsal makes; an earlier rehearsal there is replaced.
+    #[arg(long, value_name = "DIR", default_value = "quietus-rehearsal")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4566", env = "QUIETUS_LISTEN")]
+    pub(crate) listen: SocketAddr,
+    /// Folder of keys, audit log and trail; made where it is not there.
+    #[arg(long, value_name = "DIR", default_value = "quietus-data", env = "QUIETUS_DATA")]
+    pub(crate) data: PathBuf,
+    /// Development server: access key `test`/`test`, loopback only, data folder of its own kind.
+    #[arg(long, env = "QUIETUS_DEV")]
+    pub(crate) dev: bool,
+    /// ID of the first account, 12 digits; a random one where none is given, 000000000000 with --dev.
+    #[arg(long, value_name = "ID", env = "QUIETUS_ACCOUNT")]
+    pub(crate) account: Option<AccountId>,
+    /// Whose time counts. A virtual clock stands still until `quietus clock advance`, and needs --dev.
+    #[arg(long, value_enum, default_value_t, env = "QUIETUS_CLOCK")]
+    pub(crate) clock: ServerClock,
+    /// Certificate chain for TLS, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "QUIETUS_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key for TLS, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "QUIETUS_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// How long after its date a key is deleted, 0s to 24h; AWS takes up to 24 hours.
+    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = span, env = "QUIETUS_DELETION_DELAY")]
+    pub(crate) deletion_delay: SignedDuration,
+    /// How often records are sealed into CloudTrail files.
+    #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = span, env = "QUIETUS_SEAL_EVERY")]
+    pub(crate) seal_every: SignedDuration,
+    /// Go on deleting after the wall clock has jumped. Without it, such a server waits and says so.
+    #[arg(long, env = "QUIETUS_ACCEPT_CLOCK")]
+    pub(crate) accept_clock: bool,
+    /// Form of the log on standard error.
+    #[arg(long, value_enum, default_value_t, env = "QUIETUS_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// What is logged, in `tracing`'s form: `info`, `warn,server=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "QUIETUS_LOG")]
+    pub(crate) log: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServerClock {
+    /// This machine's clock.
+    #[default]
+    Real,
+    /// A clock that only `quietus clock advance` moves.
+    Virtual,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One line of text an event.
+    #[default]
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Clock {
+    /// Let virtual time pass; returns when all that became due is done.
+    Advance {
+        /// How long: `31d`, `2d 1h`, `3600s`.
+        #[arg(required = true, value_name = "SPAN")]
+        span: Vec<String>,
+        /// The development server.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4566", env = "AWS_ENDPOINT_URL")]
+        endpoint_url: String,
+    },
+    /// Print the server's time.
+    Show {
+        /// The development server.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4566", env = "AWS_ENDPOINT_URL")]
+        endpoint_url: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    /// Files and folders: `.json`, `.json.gz`, `.jsonl`, CloudTrail's own layout.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Only this key: ARN, ID or alias. May be given more than once; every key where it is not given.
+    #[arg(long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    /// Only events at or after this moment, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Timestamp>,
+    /// Only events before this moment, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Timestamp>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Assess {
+    /// Key ID, key ARN, alias name or alias ARN.
+    pub(crate) key: String,
+    /// CloudTrail files or folders to read as well, for what event history does not reach.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) offline: Vec<PathBuf>,
+    /// How careful to be.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) care: Care,
+    /// One JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Care {
+    /// 400 days of look-back, 30 days of soak, 1 + 1 approvals.
+    #[default]
+    Standard,
+    /// 730 days of look-back, 100 days of soak, 2 + 2 approvals and one to commit.
+    Critical,
+    /// 30 days of look-back, 1 day of soak, 1 approval.
+    Sandbox,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Case {
+    /// Open a case for a key that shall end. Nothing is changed before an approval.
+    Open(Open),
+    /// All cases.
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        cases: Cases,
+    },
+    /// One case: where it stands, why, and what comes next.
+    Show {
+        /// `QC-2026-0001`.
+        case: String,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        cases: Cases,
+    },
+    /// Agree to the next step of a case, exactly as it is planned now.
+    Approve(Approve),
+    /// End a case and give the key back as it was.
+    Abandon {
+        /// `QC-2026-0001`.
+        case: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// Who says so; the caller's ARN where it is not given.
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        #[command(flatten)]
+        cases: Cases,
+        #[command(flatten)]
+        endpoint: Endpoint,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Open {
+    /// Key ID, key ARN, alias name or alias ARN.
+    pub(crate) key: String,
+    /// Why the key shall end.
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who answers for the key.
+    #[arg(long)]
+    pub(crate) owner: String,
+    /// Where that was agreed.
+    #[arg(long)]
+    pub(crate) ticket: Option<String>,
+    /// A principal or resource whose loss is meant; makes the case one of intent `shred`. May be given more than once.
+    #[arg(long = "shred", value_name = "TARGET")]
+    pub(crate) shred: Vec<String>,
+    /// How careful to be.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) care: Care,
+    /// Who opens the case; the caller's ARN where it is not given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) cases: Cases,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approve {
+    /// `QC-2026-0001`.
+    pub(crate) case: String,
+    /// The plan as it was shown; an approval of another plan is refused.
+    #[arg(long, value_name = "HASH")]
+    pub(crate) plan: String,
+    /// Who approves; the caller's ARN where it is not given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) cases: Cases,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reconcile {
+    /// Look at every case once, then end.
+    #[arg(long, conflicts_with = "loop")]
+    pub(crate) once: bool,
+    /// Keep looking.
+    #[arg(long = "loop", required_unless_present = "once")]
+    pub(crate) r#loop: bool,
+    /// How long to wait between two looks.
+    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span)]
+    pub(crate) every: SignedDuration,
+    /// CloudTrail files or folders to read as well when assessing.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) offline: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cases: Cases,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rescue {
+    /// `QC-2026-0001`, or any key, with a case or without.
+    pub(crate) target: String,
+    /// Why.
+    #[arg(long, default_value = "asked for on the command line")]
+    pub(crate) reason: String,
+    /// Who says so; the caller's ARN where it is not given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) cases: Cases,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// `QC-2026-0001`.
+    pub(crate) case: String,
+    /// Folder for the three files; the case's own folder where it is not given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cases: Cases,
+}
+
+/// A span of time as people write it: `31d`, `2d 1h`, `3600s`. Days have 24 hours.
+pub(crate) fn span(text: &str) -> Result<SignedDuration, String> {
+    let wrong = || format!("`{text}` is not a span of time such as `31d`, `2d 1h` or `3600s`");
+    let mut total = SignedDuration::ZERO;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: i64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let unit = rest[digits..].chars().next().ok_or_else(wrong)?;
+        let seconds = match unit {
+            'd' => 86_400,
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return Err(wrong()),
+        };
+        let seconds = number.checked_mul(seconds).ok_or_else(wrong)?;
+        total = total.checked_add(SignedDuration::from_secs(seconds)).ok_or_else(wrong)?;
+        rest = rest[digits + 1..].trim_start();
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        for (text, seconds) in [("31d", 31 * 86_400), ("2d 1h", 49 * 3600), ("3600s", 3600), ("1h30m", 5400), ("0s", 0)] {
+            assert_eq!(span(text), Ok(SignedDuration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "31", "d", "1w", "-1d", "1.5h", "9999999999999999999d", "99999999999999999d", "1é"] {
+            assert!(span(text).unwrap_err().contains(text), "{text}");
+        }
+    }
+}

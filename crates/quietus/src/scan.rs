@@ -1,0 +1,98 @@
+//! `quietus scan`: who used which key, counted from CloudTrail files.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use comfy_table::CellAlignment;
+use trail::Selection;
+use trail::scan::{Summary, scan};
+use trail::tally::Row;
+
+use crate::args::Scan;
+use crate::terminal::{counted, hinted, moment, note, print, say, table};
+
+/// Gaps that are shown one by one; the rest is counted.
+const GAPS_SHOWN: usize = 20;
+
+pub(crate) fn run(args: &Scan) -> Result<ExitCode> {
+    let mut selection = Selection::all();
+    for key in &args.keys {
+        selection = selection.key(key).map_err(|error| {
+            hinted(error, "give --key a key ARN, a key ID, `alias/<name>` or an alias ARN; without --key every key is counted")
+        })?;
+    }
+    if let Some(since) = args.since {
+        selection = selection.since(since);
+    }
+    if let Some(until) = args.until {
+        selection = selection.until(until);
+    }
+    let summary = scan(&args.paths, &selection, &mut |_| {})
+        .map_err(|error| hinted(error, "give files or folders that hold CloudTrail's `.json`, `.json.gz` or `.jsonl` files"))?;
+    if args.json {
+        for row in &summary.totals.rows {
+            say!("{}", serde_json::to_string(row)?);
+        }
+    } else {
+        show(&summary);
+    }
+    tell_gaps(&summary);
+    Ok(if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+}
+
+/// Something could not be read that may hold events. Source: procedure.md 6.5.8, INCONCLUSIVE.
+const INCOMPLETE: u8 = 12;
+
+fn show(summary: &Summary) {
+    let mut keys: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for row in &summary.totals.rows {
+        keys.entry(&row.key).or_default().push(row);
+    }
+    for (key, rows) in &keys {
+        say!("{}", if key.is_empty() { "(no key is named)" } else { key });
+        let mut shown = table(&["", "count", "first", "last", "operation", "error", "principal", "dependents"]);
+        if let Some(column) = shown.column_mut(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        for row in rows {
+            shown.add_row([
+                String::new(),
+                row.count.to_string(),
+                moment(row.first),
+                moment(row.last),
+                row.event_name.clone(),
+                row.error_code.clone().unwrap_or_else(|| "-".to_owned()),
+                row.principal.clone(),
+                if row.dependents.is_empty() { "-".to_owned() } else { row.dependents.join("\n") },
+            ]);
+        }
+        print(&shown);
+        say!("");
+    }
+    let (counts, totals) = (&summary.counts, &summary.totals);
+    say!(
+        "{} in {}, {} of KMS, {}; {}",
+        counted(counts.records, "record"),
+        counted(counts.files, "file"),
+        totals.kms_records,
+        counted(totals.duplicates, "duplicate"),
+        counted(keys.len() as u64, "key"),
+    );
+}
+
+/// What could not be read is told on standard error, also beside `--json`.
+fn tell_gaps(summary: &Summary) {
+    for gap in summary.gaps.iter().take(GAPS_SHOWN) {
+        let level = if gap.why.hides_use() { "gap" } else { "note" };
+        let times = if gap.count > 1 { format!(" ({} times)", gap.count) } else { String::new() };
+        note!("{level}: {}: {}{times}", gap.path.display(), gap.why);
+    }
+    let more = summary.gaps.len().saturating_sub(GAPS_SHOWN) as u64 + summary.unnamed_gaps;
+    if more > 0 {
+        note!("and {more} more");
+    }
+    if !summary.is_complete() {
+        note!("warning: some files could not be read whole; what they hold is not counted");
+    }
+}

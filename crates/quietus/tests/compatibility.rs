@@ -1,0 +1,57 @@
+//! `docs/compatibility.md` lists what the operation table holds, row for row; `BLESS=1` writes the list anew.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+
+use api::{Keys, Needs, OPERATIONS, Service};
+
+const BEGIN: &str = "<!-- generated from the operation table: begin -->\n";
+const END: &str = "<!-- generated from the operation table: end -->\n";
+
+fn names(keys: Keys) -> &'static str {
+    match keys {
+        Keys::None => "-",
+        Keys::Id => "key ID, key ARN",
+        Keys::IdOrAlias => "key ID, key ARN, alias name, alias ARN",
+        Keys::Ciphertext => "the ciphertext; `KeyId` in any form confirms it",
+        Keys::CiphertextAndDestination => "the ciphertext, and the destination in any form",
+        Keys::Alias => "alias name; target by key ID or key ARN",
+    }
+}
+
+fn needs(needs: Needs) -> &'static str {
+    match needs {
+        Needs::Nothing => "any",
+        Needs::Usable => "Enabled",
+        Needs::NotPendingDeletion => "any but pending deletion",
+        Needs::Decision => "see the state table",
+    }
+}
+
+fn list() -> String {
+    let mut text = String::from("| service | operation | names its key by | key state | use of the key |\n|---|---|---|---|---|\n");
+    for row in OPERATIONS {
+        let service = match row.service {
+            Service::Kms => "KMS",
+            Service::Sts => "STS",
+            Service::CloudTrail => "CloudTrail",
+        };
+        let used = if row.is_cryptographic() { "yes" } else { "no" };
+        let (keys, needs) = (names(row.keys), needs(row.needs));
+        writeln!(text, "| {service} | {} | {keys} | {needs} | {used} |", row.name).unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_page_lists_the_operation_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/compatibility.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (listed, after) = rest.split_once(END).unwrap();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", list())).unwrap();
+    } else {
+        assert_eq!(listed, list(), "the operation table changed; run with BLESS=1");
+    }
+}
