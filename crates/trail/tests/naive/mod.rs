@@ -64,16 +64,29 @@ impl Naive {
     }
 }
 
+const TEXTS: [&str; 11] = [
+    "awsRegion",
+    "sourceIPAddress",
+    "userAgent",
+    "errorCode",
+    "errorMessage",
+    "requestID",
+    "eventID",
+    "eventType",
+    "recipientAccountId",
+    "sharedEventID",
+    "eventName",
+];
+
 fn is_well_formed(record: &Value) -> bool {
     let text = |name: &str| record[name].is_null() || record[name].is_string();
     let object = |name: &str| record[name].is_null() || record[name].is_object();
     record["eventName"].is_string()
         && record["eventTime"].as_str().is_some_and(|time| time.len() == 20)
-        && ["eventID", "awsRegion", "errorCode", "errorMessage", "userAgent", "recipientAccountId"]
-            .into_iter()
-            .all(text)
+        && TEXTS.into_iter().all(text)
         && ["userIdentity", "requestParameters", "responseElements"].into_iter().all(object)
-        && (record["resources"].is_null() || record["resources"].is_array())
+        && (record["resources"].is_null()
+            || record["resources"].as_array().is_some_and(|list| list.iter().all(Value::is_object)))
         && (record["readOnly"].is_null() || record["readOnly"].is_boolean())
 }
 
