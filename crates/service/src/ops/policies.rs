@@ -55,10 +55,13 @@ pub(super) fn accepted(text: &str) -> Result<Arc<policy::Document>, Fault> {
     if text.len() > POLICY_BYTES {
         return Err(limit_exceeded(format!("A key policy may have at most {POLICY_BYTES} bytes.")));
     }
-    let malformed = |text: String| Fault::new("MalformedPolicyDocumentException", text);
-    let document = policy::Document::parse(text).map_err(|error| malformed(error.to_string()))?;
-    policy::validate_key_policy(&document).map_err(|error| malformed(error.to_string()))?;
+    let document = policy::Document::parse(text).map_err(|error| malformed(&error))?;
+    policy::validate_key_policy(&document).map_err(|error| malformed(&error))?;
     Ok(Arc::new(document))
+}
+
+fn malformed(why: &dyn std::error::Error) -> Fault {
+    Fault::new("MalformedPolicyDocumentException", why.to_string())
 }
 
 /// Refuses a policy under which the caller could not put the next one, unless the caller wants that.
@@ -67,10 +70,6 @@ pub(super) fn check_lockout(asked: &Asked<'_>, key: &Key, asks: Asks<'_>) -> Res
         return Ok(());
     }
     let next = Asks { bypass_lockout_check: Some(false), ..Asks::default() };
-    authorize::on_key(asked.state, asked.call, key, "kms:PutKeyPolicy", next).map_err(|_| {
-        Fault::new(
-            "MalformedPolicyDocumentException",
-            "The new key policy will not allow you to update the key policy in the future.",
-        )
-    })
+    authorize::on_key(asked.state, asked.call, key, "kms:PutKeyPolicy", next)
+        .map_err(|_| malformed(&policy::Malformed::LockedOut))
 }
