@@ -231,6 +231,8 @@ pub struct Case {
     pub opening: Option<Opening>,
     /// The last assessment.
     pub assessment: Option<Assessment>,
+    /// Whether it was made in the present stage, and no human has waived anything since.
+    pub assessed_here: bool,
     /// Time that assessments of this case, since it last began from the start, have found covered.
     pub earlier: Coverage,
     /// The soak they asked for, the longest of each.
@@ -273,6 +275,8 @@ pub struct Case {
     pub soak_passed_at: Option<Timestamp>,
     /// When a human last opened, approved, waived or resumed.
     pub human_at: Timestamp,
+    /// When a step towards loss was last intended whose result never came, because a step towards safety went before it.
+    pub loose: Option<Timestamp>,
     /// Why the key is or was given back.
     pub rescue: Option<Reason>,
     /// What ended the case, where a human or patience did.
@@ -305,6 +309,7 @@ impl Default for Case {
             stage_since: Timestamp::UNIX_EPOCH,
             opening: None,
             assessment: None,
+            assessed_here: false,
             earlier: Coverage::default(),
             soak: None,
             approvals: Vec::new(),
@@ -326,6 +331,7 @@ impl Default for Case {
             blind_since: None,
             soak_passed_at: None,
             human_at: Timestamp::UNIX_EPOCH,
+            loose: None,
             rescue: None,
             leaving: None,
             own: Own::default(),
@@ -401,6 +407,7 @@ impl Case {
     pub fn holds_key(&self) -> bool {
         self.disabled_at.is_some()
             || self.scheduled.is_some()
+            || self.loose.is_some()
             || self.flight.as_ref().is_some_and(|flight| flight.action.is_towards_loss())
     }
 
@@ -474,6 +481,7 @@ impl Case {
     fn enter(&mut self, stage: Stage, at: Timestamp) {
         self.stage = stage;
         self.stage_since = at;
+        self.assessed_here = false;
         match stage {
             Stage::Assessing | Stage::Rescued => self.begin_again(),
             Stage::Soaking => {
@@ -520,6 +528,7 @@ impl Case {
         self.seen = SignedDuration::ZERO;
         self.blind_since = None;
         self.soak_passed_at = None;
+        self.loose = None;
     }
 
     fn take_in(&mut self, fact: &Fact, at: Timestamp) {
@@ -535,6 +544,7 @@ impl Case {
             }
             Fact::Waived(waived) => {
                 self.waivers.push(waived.clone());
+                self.assessed_here = false;
                 self.human_at = at;
             }
             Fact::Intended { id, action, because, .. } => self.take_intent(*id, action, because, at),
@@ -576,10 +586,16 @@ impl Case {
             }));
         }
         self.assessment = Some(assessment.clone());
+        self.assessed_here = true;
     }
 
     fn take_intent(&mut self, id: u32, action: &Action, because: &Reason, at: Timestamp) {
         self.next_intent = self.next_intent.max(id.saturating_add(1));
+        if let Some(overtaken) = self.flight.take()
+            && overtaken.action.is_towards_loss()
+        {
+            self.loose = Some(overtaken.at);
+        }
         self.flight = Some(Flight { id, action: action.clone(), at });
         if let Some(operation) = action.operation() {
             self.own.acts.push((operation, at));
@@ -620,7 +636,7 @@ impl Case {
             }
             Done::ProbeSucceeded { request_id } => self.own.requests.extend(request_id.clone()),
             Done::Capsule { digest } => self.capsule = Some((*digest, at)),
-            Done::Observed => {}
+            Done::Observed { deletion_date } => self.deletion_date = deletion_date.or(self.deletion_date),
         }
         match flight.action {
             Action::Disable => self.disabled_at = self.disabled_at.or(Some(at)),

@@ -287,6 +287,11 @@ pub enum GapReason {
         /// Which source.
         source: Source,
     },
+    /// Last usage knows of a use that the source does not show.
+    Missed {
+        /// Which source.
+        source: Source,
+    },
     /// No source was asked about it.
     NotAsked,
 }
@@ -498,6 +503,9 @@ impl Finding {
                     GapReason::Source { source, why } => format!("{}: {why}", source.as_str()),
                     GapReason::Silence { source } => {
                         format!("{} is silent about every key for longer than is usual there", source.as_str())
+                    }
+                    GapReason::Missed { source } => {
+                        format!("{} does not show the use that last usage tells of", source.as_str())
                     }
                     GapReason::NotAsked => "no source was asked".to_owned(),
                 };

@@ -237,7 +237,10 @@ pub enum Done {
         deletion_date: Option<Timestamp>,
     },
     /// No answer came, but the key was found in the state that the action leads to.
-    Observed,
+    Observed {
+        /// DeletionDate, where that state has one.
+        deletion_date: Option<Timestamp>,
+    },
     /// The capsule was written, read back, and has this digest.
     Capsule {
         /// Its digest.

@@ -5,17 +5,24 @@
 //! `procedure.md`, section 6.
 
 mod assess;
+mod cadence;
 mod case;
 mod class;
+mod coverage;
 mod digest;
 mod finding;
 mod journal;
 pub mod observation;
 mod plan;
 mod profile;
+mod progress;
 mod reason;
+mod safety;
+mod scope;
 pub mod span;
 mod text;
+mod usage;
+mod view;
 
 pub use assess::{Assessment, Baseline, Coverage, Judged, Soak, Terms, assess};
 pub use case::{Approval, Case, Flight, Outcome, Own, SETTLE, Stage};

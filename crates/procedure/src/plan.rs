@@ -3,13 +3,16 @@
 use std::fmt;
 
 use api::Timestamp;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::case::Case;
+use crate::case::{Case, Stage};
 use crate::digest::Digest;
 use crate::journal::Fact;
 use crate::observation::{Depth, Observation};
 use crate::reason::Reason;
+use crate::span::HOUR;
+use crate::view::View;
 
 /// A step that people approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -134,7 +137,46 @@ pub struct Plan {
     pub because: Reason,
 }
 
+/// Observations older than this are not acted on. Archives that took longer to read say with their spans how far they reach.
+const STALE: SignedDuration = HOUR;
+/// Observations from further in the future than this are not acted on: a clock is wrong.
+const EARLY: SignedDuration = SignedDuration::from_mins(5);
+
 /// What to do next with `case`, given what was seen, at `now`.
-pub fn plan(_case: &Case, _seen: &Observation, _now: Timestamp) -> Plan {
-    Plan { next: Next::Stop, because: Reason::NotOpened }
+///
+/// # Guarantees
+/// - Depends on nothing but its arguments; says one thing.
+/// - Steps towards safety come before everything else, and need nothing but the sighting.
+/// - DisableKey, ScheduleKeyDeletion and the commit are planned only from a full observation that is QUIET right now and fits the
+///   approved hash; the last two only while the detector is proven to see.
+/// - An entry it asks to record fits the case: its fold is never a stray.
+/// - An act is never repeated while an earlier one may be in flight, except towards safety.
+///
+/// # Assumptions
+/// - `seen.attempts`, `seen.changes` and `seen.probes` hold everything since [`Case::watch_since`], not only what is new.
+/// - Whoever appends `Intended` acts within half of [`crate::SETTLE`], or not at all.
+pub fn plan(case: &Case, seen: &Observation, now: Timestamp) -> Plan {
+    let (Some(opening), Some(terms)) = (&case.opening, case.terms()) else {
+        return Plan { next: Next::Stop, because: Reason::NotOpened };
+    };
+    if case.stage.is_end() {
+        return Plan { next: Next::Stop, because: Reason::Ended };
+    }
+    let again = |because| Plan { next: Next::Observe { depth: case.depth(now) }, because };
+    if seen.arn != opening.key {
+        return again(Reason::OtherKey { seen: seen.arn.to_string() });
+    }
+    let age = now.duration_since(seen.at);
+    if age > STALE || age < -EARLY {
+        return again(Reason::StaleObservation { at: seen.at });
+    }
+    let view = View { case, opening, seen, now, terms };
+    let giving_back = matches!(case.stage, Stage::Rescuing | Stage::Returning);
+    view.if_gone()
+        .or_else(|| view.if_threatened())
+        .or_else(|| view.if_in_flight())
+        .or_else(|| if giving_back { None } else { view.if_foreign() })
+        .or_else(|| view.if_expired())
+        .or_else(|| view.if_watching())
+        .unwrap_or_else(|| view.onwards())
 }
