@@ -1,0 +1,134 @@
+//! What a call meets behind the door: the funnel from a verified request to an answer that may leave.
+
+use std::sync::Arc;
+
+use api::{Fault, KeyArn};
+use arc_swap::ArcSwap;
+use jiff::SignedDuration;
+use service::{Call, Caller, Commit, Effect, LastUse, State, Use, Vault};
+use store::{BATCH_WRITES, Batch, BatchId};
+use tokio::sync::Mutex;
+use tracing::warn;
+
+use crate::audit;
+use crate::clock::Clock;
+use crate::commit::{Committer, Done};
+use crate::folder::Folder;
+use crate::health::Health;
+use crate::ids;
+use crate::records::Records;
+use crate::sigv4::Verifier;
+use crate::ticks::Ticker;
+
+/// How often a call is decided again because the world changed under it, before it is given up.
+const DECISIONS: usize = 64;
+
+/// One running server, without its sockets.
+pub(crate) struct Node {
+    pub(crate) state: Arc<ArcSwap<State>>,
+    pub(crate) vault: Vault,
+    pub(crate) verifier: Verifier<Caller>,
+    pub(crate) clock: Clock,
+    pub(crate) committer: Committer,
+    pub(crate) records: Arc<Records>,
+    pub(crate) health: Arc<Health>,
+    /// Whether controls exist.
+    pub(crate) dev: bool,
+    /// How late keys are deleted.
+    pub(crate) deletion_delay_seconds: u32,
+    /// How old an unsealed record may become.
+    pub(crate) seal_every: SignedDuration,
+    /// Whose turn it is to do what time asks for: one at a time.
+    pub(crate) ticker: Mutex<Ticker>,
+    /// Lives as long as the server, since a temporary one is removed with it.
+    pub(crate) _folder: Folder,
+}
+
+impl Node {
+    /// Answers a verified call that the service decides.
+    ///
+    /// INVARIANT: what comes back may leave. The call's record is durable, and so is its change.
+    pub(crate) async fn answer(&self, call: &Call<'_>) -> Result<Vec<u8>, Fault> {
+        for _ in 0..DECISIONS {
+            let effect = service::decide(&self.state.load(), &self.vault, call);
+            if let Some(reply) = self.carry_out(call, effect).await {
+                return reply;
+            }
+        }
+        warn!(operation = call.operation.name, "gave up a call, since what it is about kept changing");
+        Err(Fault {
+            code: "DependencyTimeoutException",
+            message: Some(
+                "The system timed out while trying to fulfill the request. You can retry the request.".into(),
+            ),
+            status: 500,
+        })
+    }
+
+    /// Makes an effect durable, then hands out its reply; `None` where the world has changed and the call must be decided again.
+    pub(crate) async fn carry_out(&self, call: &Call<'_>, effect: Effect) -> Option<Result<Vec<u8>, Fault>> {
+        match effect.commit {
+            Commit::Append(record) => {
+                if let Err(error) = self.append(call, &record).await {
+                    return Some(Err(self.unrecorded(&error)));
+                }
+            }
+            Commit::Batch(batch) => {
+                if let Err(error) = batch.check() {
+                    // The store's limits are above those of the API, but for requests that use several of those in full.
+                    return Some(Err(Fault::new(
+                        "LimitExceededException",
+                        format!("The request is too large: {error}."),
+                    )));
+                }
+                match self.committer.commit(batch).await {
+                    Done::Committed => {}
+                    Done::Conflict => return None,
+                    Done::Failed => return Some(Err(Fault::internal())),
+                }
+            }
+        }
+        self.note(call, &effect.uses);
+        Some(effect.reply)
+    }
+
+    async fn append(&self, call: &Call<'_>, record: &[u8]) -> Result<(), audit::Error> {
+        self.records.append(&call.region, record)?.await
+    }
+
+    /// What a caller hears whose record could not be written.
+    fn unrecorded(&self, error: &audit::Error) -> Fault {
+        match error {
+            audit::Error::Full { .. } => Fault::new("ThrottlingException", "Rate exceeded"),
+            error => {
+                self.health.audit_failed(error);
+                Fault::internal()
+            }
+        }
+    }
+
+    fn note(&self, call: &Call<'_>, uses: &[Use]) {
+        if uses.is_empty() {
+            return;
+        }
+        let state = self.state.load();
+        for used in uses {
+            let last = LastUse {
+                operation: used.operation.to_owned(),
+                at: call.now,
+                event_id: call.event_id.to_owned(),
+                request_id: call.request_id.to_owned(),
+            };
+            state.note_use(&used.key, &last);
+        }
+    }
+
+    /// Writes the last uses of `keys` into the store; whether that is durable. Blocks.
+    pub(crate) fn keep_uses(&self, keys: &[KeyArn]) -> bool {
+        keys.chunks(BATCH_WRITES).all(|keys| {
+            let mut batch = Batch::new(BatchId(ids::fresh()));
+            batch.put = service::uses_batch(&self.state.load(), keys);
+            batch.put.is_empty() || self.committer.commit_blocking(batch) == Done::Committed
+        })
+    }
+}

@@ -1,0 +1,248 @@
+//! What time asks for: deleting keys whose waiting period is over, and sealing records into the trail.
+//!
+//! On a real clock a task looks at least every half minute. On a virtual clock time moves only in [`Node::advance`], which goes from
+//! deadline to deadline, so that each deletion's record carries its own time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::Timestamp;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use crate::clock::{Clock, ClockError, Watch};
+use crate::commit::Done;
+use crate::error::StartError;
+use crate::files;
+use crate::folder::Folder;
+use crate::health::Health;
+use crate::ids;
+use crate::node::Node;
+
+/// Longest time between two looks.
+const INTERVAL: Duration = Duration::from_secs(30);
+/// Shortest time between two looks.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// What the tick remembers from one turn to the next.
+#[derive(Debug)]
+pub(crate) struct Ticker {
+    watch: Watch,
+    /// When records were last sealed, by the server's clock.
+    sealed: Timestamp,
+    /// Where a hold is written down.
+    file: std::path::PathBuf,
+    /// The hold is older than this process: only an operator ends it.
+    inherited: bool,
+}
+
+/// A hold of destructive ticks, as it is written down: a restart must not end it.
+#[derive(Serialize, Deserialize)]
+struct Hold {
+    v: u8,
+    /// When the jump was seen, by the wall clock.
+    seen: Timestamp,
+    ahead_seconds: i64,
+}
+
+/// Time could not be advanced.
+#[derive(Debug, thiserror::Error)]
+pub enum AdvanceError {
+    /// The clock cannot be set so.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// Something became due that could not be done; time stopped there.
+    #[error("what became due at {at} could not be done; ask /readyz why")]
+    Stuck {
+        /// What the clock shows.
+        at: Timestamp,
+    },
+}
+
+impl Ticker {
+    /// Looks whether destructive ticks were held when the server stopped; `accept` is an operator who has looked at the clock.
+    pub(crate) fn open(folder: &Folder, clock: &Clock, health: &Health, accept: bool) -> Result<Ticker, StartError> {
+        let file = folder.clock_held();
+        let held = match files::read(&file)? {
+            Some(bytes) => {
+                Some(serde_json::from_slice::<Hold>(&bytes).map_err(|error| files::unreadable(&file, &error))?)
+            }
+            None => None,
+        };
+        if accept {
+            files::remove(&file)?;
+        } else if let Some(hold) = &held {
+            health.hold(format!(
+                "the wall clock was seen to jump ahead by {} seconds at {}; check it, then start with `--accept-clock`",
+                hold.ahead_seconds, hold.seen
+            ));
+        }
+        let watch = Watch::new(clock.wall(), clock.monotonic());
+        Ok(Ticker { watch, sealed: clock.now(), file, inherited: held.is_some() && !accept })
+    }
+
+    /// Compares the clocks, and holds or releases destructive ticks.
+    fn look(&mut self, clock: &Clock, health: &Health) {
+        let (seen, monotonic) = (clock.wall(), clock.monotonic());
+        match self.watch.jump(seen, monotonic) {
+            Some(ahead) => {
+                let hold = Hold { v: 1, seen, ahead_seconds: ahead.as_secs() };
+                if !health.is_held() {
+                    let text = serde_json::to_vec(&hold).expect("a hold holds only texts and numbers");
+                    if let Err(error) = files::replace(&self.file, &text) {
+                        error!(%error, "could not write down that the clock jumped; keys wait until this process ends");
+                    }
+                }
+                // Whole minutes, so that each look at the same jump says the same.
+                let minutes = ahead.as_mins();
+                health.hold(format!(
+                    "the wall clock runs {minutes} minutes ahead of the monotonic clock; set it right, or start again with `--accept-clock`"
+                ));
+            }
+            None if !self.inherited && health.is_held() => match files::remove(&self.file) {
+                Ok(()) => health.release(),
+                Err(error) => error!(%error, "could not take back that the clock jumped"),
+            },
+            None => {}
+        }
+    }
+}
+
+/// Does what time asks for until `stop` says so.
+pub(crate) async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(node.until_due()) => node.tick().await,
+            () = stopping(&mut stop) => return,
+        }
+    }
+}
+
+/// Returns when the server is to stop.
+pub(crate) async fn stopping(stop: &mut watch::Receiver<bool>) {
+    // An error is a server that is gone.
+    let _ = stop.wait_for(|stopping| *stopping).await;
+}
+
+impl Node {
+    /// When the next key is to be deleted.
+    fn next_due(&self) -> Option<Timestamp> {
+        let delay = SignedDuration::from_secs(i64::from(self.deletion_delay_seconds));
+        self.state.load().next_deadline().map(|date| date.checked_add(delay).unwrap_or(Timestamp::MAX))
+    }
+
+    /// How long to sleep: a new waiting period is at least seven days, so none can end before the next look unseen.
+    fn until_due(&self) -> Duration {
+        let longest = Duration::try_from(self.seal_every).unwrap_or_default().clamp(SHORTEST, INTERVAL);
+        if self.clock.is_virtual() || self.health.is_held() || self.health.is_broken() {
+            return longest;
+        }
+        let due = self.next_due().map(|due| due.duration_since(self.clock.now()));
+        due.map_or(longest, |due| Duration::try_from(due).unwrap_or_default().clamp(SHORTEST, longest))
+    }
+
+    /// One look.
+    async fn tick(self: &Arc<Node>) {
+        let mut ticker = self.ticker.lock().await;
+        if !self.clock.is_virtual() {
+            ticker.look(&self.clock, &self.health);
+        }
+        if !self.health.is_held() && !self.health.is_broken() {
+            self.delete_due().await;
+        }
+        self.seal_due(&mut ticker).await;
+    }
+
+    /// Deletes every key that is due; whether none is left.
+    async fn delete_due(&self) -> bool {
+        loop {
+            let now = self.clock.now();
+            let due = service::tick(&self.state.load(), now, self.deletion_delay_seconds, &mut ids::fresh);
+            if due.is_empty() {
+                return true;
+            }
+            let mut moved = false;
+            let (keys, batches): (Vec<_>, Vec<_>) = due.into_iter().unzip();
+            for (key, done) in keys.into_iter().zip(self.committer.commit_all(batches).await) {
+                match done {
+                    Done::Committed => info!(%key, "deleted a key: its waiting period is over"),
+                    Done::Conflict => info!(%key, "a key changed just when it was to be deleted"),
+                    Done::Failed => error!(%key, "a key whose waiting period is over could not be deleted"),
+                }
+                moved |= done != Done::Failed;
+            }
+            if !moved {
+                return false;
+            }
+        }
+    }
+
+    async fn seal_due(self: &Arc<Node>, ticker: &mut Ticker) {
+        let now = self.clock.now();
+        let old = now.duration_since(ticker.sealed) >= self.seal_every;
+        if (old || self.records.has_closed()) && self.seal().await {
+            ticker.sealed = now;
+        }
+    }
+
+    /// Seals every record into the trail; whether that was done.
+    async fn seal(self: &Arc<Node>) -> bool {
+        if self.health.is_broken() {
+            return false;
+        }
+        self.committer.settle().await;
+        let node = self.clone();
+        let sealed = tokio::task::spawn_blocking(move || node.records.seal(|keys| node.keep_uses(&keys)));
+        let sealed = sealed.await.expect("sealing does not panic");
+        let outcome = sealed.as_ref().copied().map_err(|error| error as &dyn std::fmt::Display);
+        self.health.sealed(outcome);
+        sealed.is_ok()
+    }
+
+    /// Moves a virtual clock on by `by` and does everything that becomes due on the way, each at its time; what the clock shows
+    /// then.
+    ///
+    /// # Errors
+    /// [`AdvanceError`]; time has then passed as far as the clock shows.
+    pub(crate) async fn advance(self: &Arc<Node>, by: SignedDuration) -> Result<Timestamp, AdvanceError> {
+        let mut ticker = self.ticker.lock().await;
+        let until = self.clock.now().checked_add(by).unwrap_or(Timestamp::MAX);
+        if !self.clock.is_virtual() || by.is_negative() {
+            // Says which of the two.
+            self.clock.set(until)?;
+        }
+        while let Some(due) = self.next_due().filter(|due| *due <= until) {
+            let at = due.max(self.clock.now());
+            self.set_clock(at).await?;
+            if !self.delete_due().await {
+                return Err(AdvanceError::Stuck { at });
+            }
+        }
+        self.set_clock(until).await?;
+        self.committer.settle().await;
+        self.seal_due(&mut ticker).await;
+        Ok(until)
+    }
+
+    async fn set_clock(self: &Arc<Node>, to: Timestamp) -> Result<(), ClockError> {
+        let node = self.clone();
+        tokio::task::spawn_blocking(move || node.clock.set(to)).await.expect("setting the clock does not panic")
+    }
+
+    /// Empties a development server: keys, aliases, tombstones, records, trail. Its clock and its access keys stay.
+    pub(crate) async fn reset(self: &Arc<Node>) -> bool {
+        // Nothing is deleted or sealed meanwhile.
+        let _turn = self.ticker.lock().await;
+        if self.committer.reset().await != Done::Committed {
+            return false;
+        }
+        let node = self.clone();
+        let reset = tokio::task::spawn_blocking(move || node.records.reset()).await.expect("a reset does not panic");
+        if let Err(error) = &reset {
+            error!(%error, "could not forget the records");
+        }
+        reset.is_ok()
+    }
+}
