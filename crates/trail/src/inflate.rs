@@ -65,7 +65,11 @@ impl Inflater {
         let mut filled = 0;
         let mut member = 0;
         let mut result = Ok(());
-        while !rest.is_empty() && !(member > 0 && rest.iter().all(|byte| *byte == 0)) {
+        loop {
+            let is_padding = member > 0 && rest.iter().all(|byte| *byte == 0);
+            if rest.is_empty() || is_padding {
+                break;
+            }
             if member > 0 && !is_gzip(rest) {
                 result = Err(Error::Trailing { bytes: rest.len() });
                 break;

@@ -1,5 +1,14 @@
 //! CloudTrail records: writing them, reading them, and what they prove.
+//!
+//! From bytes to evidence: [`record`] writes one record as AWS lays it out; [`scan`] takes paths, [`inflate`]s and [`split`]s files
+//! into records; [`event`] reads one record; [`usage`] says what it means for keys, with [`context`] for what depends on them;
+//! [`tally`] counts; [`coverage`] says what was seen at all, and [`cadence`] how often somebody comes back.
+//!
+//! Nothing here knows the time, a network, or what follows from the evidence; only [`mod@scan`] touches the disk.
+
+pub mod cadence;
 pub mod context;
+pub mod coverage;
 pub mod event;
 pub mod inflate;
 pub mod record;

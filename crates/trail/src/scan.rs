@@ -334,19 +334,14 @@ fn has_lines(path: &Path) -> bool {
 }
 
 /// What a thread needs for one file after another: buffers that stay.
+#[derive(Default)]
 struct Workspace {
     file: Vec<u8>,
     inflater: Inflater,
     needles: Needles,
 }
 
-impl Default for Workspace {
-    fn default() -> Workspace {
-        Workspace { file: Vec::new(), inflater: Inflater::default(), needles: Needles::default() }
-    }
-}
-
-/// What every event of KMS holds one of; see the module's first paragraph.
+/// What every event of KMS holds one of; the module's comment says why.
 struct Needles([Finder<'static>; 3]);
 
 impl Default for Needles {

@@ -1,10 +1,12 @@
 //! The scan against real CloudTrail files, which are kept beside the project and may be missing.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod naive;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use naive::{Identity, Naive};
 use serde_json::Value;
@@ -12,6 +14,7 @@ use trail::Selection;
 use trail::scan::{Summary, Why, scan};
 
 /// `<project root>/../shared/data/cloudtrail`, or nothing, said aloud.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn folder() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/cloudtrail");
     if folder.is_dir() {
@@ -25,10 +28,10 @@ fn scanned(folder: PathBuf, selection: &Selection) -> Summary {
     scan(&[folder], selection, &mut |_| ()).unwrap()
 }
 
-fn counted(folder: &PathBuf, keys: &[&str]) -> (Naive, u64) {
+fn counted(folder: &Path, keys: &[&str]) -> (Naive, u64) {
     let mut naive = Naive::default();
     let mut files = 0;
-    let mut folders = vec![folder.clone()];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();

@@ -108,15 +108,15 @@ fn parts(record: &Value) -> Vec<(String, Vec<String>)> {
             keys.push(resource["ARN"].as_str().unwrap().to_owned());
         }
     }
-    if record["eventName"] == "ReEncrypt" {
-        let contexts = ["sourceEncryptionContext", "destinationEncryptionContext"];
-        return keys.into_iter().zip(contexts.map(|name| dependents(&request[name]))).collect();
-    }
     if keys.is_empty()
         && let Some(message) = record["errorMessage"].as_str()
         && message.starts_with("arn:aws:kms:")
     {
         keys.push(message.split(' ').next().unwrap().to_owned());
+    }
+    if record["eventName"] == "ReEncrypt" {
+        let contexts = ["sourceEncryptionContext", "destinationEncryptionContext"];
+        return keys.into_iter().zip(contexts.map(|name| dependents(&request[name]))).collect();
     }
     if keys.is_empty()
         && let Some(key) = request["keyId"].as_str().filter(|key| key.starts_with("arn:") && key.contains(":key/"))
