@@ -374,7 +374,8 @@ mod tests {
 
     #[test]
     fn spans_are_read_as_people_write_them() {
-        for (text, seconds) in [("31d", 31 * 86_400), ("2d 1h", 49 * 3600), ("3600s", 3600), ("1h30m", 5400), ("0s", 0)] {
+        for (text, seconds) in [("31d", 31 * 86_400), ("2d 1h", 49 * 3600), ("3600s", 3600), ("1h30m", 5400), ("0s", 0)]
+        {
             assert_eq!(span(text), Ok(SignedDuration::from_secs(seconds)), "{text}");
         }
         for text in ["", "31", "d", "1w", "-1d", "1.5h", "9999999999999999999d", "99999999999999999d", "1é"] {

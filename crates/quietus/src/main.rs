@@ -4,6 +4,7 @@
 
 mod args;
 mod scan;
+mod serve;
 mod terminal;
 
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Scan(args) => scan::run(&args),
+        Command::Serve(args) => serve::run(&args),
         _ => unreachable!(),
     };
     done.unwrap_or_else(|error| terminal::failed(&error))

@@ -19,7 +19,10 @@ pub(crate) fn run(args: &Scan) -> Result<ExitCode> {
     let mut selection = Selection::all();
     for key in &args.keys {
         selection = selection.key(key).map_err(|error| {
-            hinted(error, "give --key a key ARN, a key ID, `alias/<name>` or an alias ARN; without --key every key is counted")
+            hinted(
+                error,
+                "give --key a key ARN, a key ID, `alias/<name>` or an alias ARN; without --key every key is counted",
+            )
         })?;
     }
     if let Some(since) = args.since {
@@ -28,8 +31,9 @@ pub(crate) fn run(args: &Scan) -> Result<ExitCode> {
     if let Some(until) = args.until {
         selection = selection.until(until);
     }
-    let summary = scan(&args.paths, &selection, &mut |_| {})
-        .map_err(|error| hinted(error, "give files or folders that hold CloudTrail's `.json`, `.json.gz` or `.jsonl` files"))?;
+    let summary = scan(&args.paths, &selection, &mut |_| {}).map_err(|error| {
+        hinted(error, "give files or folders that hold CloudTrail's `.json`, `.json.gz` or `.jsonl` files")
+    })?;
     if args.json {
         for row in &summary.totals.rows {
             say!("{}", serde_json::to_string(row)?);

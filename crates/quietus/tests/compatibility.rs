@@ -29,7 +29,9 @@ fn needs(needs: Needs) -> &'static str {
 }
 
 fn list() -> String {
-    let mut text = String::from("| service | operation | names its key by | key state | use of the key |\n|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| service | operation | names its key by | key state | use of the key |\n|---|---|---|---|---|\n",
+    );
     for row in OPERATIONS {
         let service = match row.service {
             Service::Kms => "KMS",

@@ -37,7 +37,8 @@ fn files_begin_with_what_they_are() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    let marks = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["un", "implemented!"].concat(), ["to", "do!("].concat()];
+    let marks =
+        [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["un", "implemented!"].concat(), ["to", "do!("].concat()];
     for (name, text) in sources() {
         for mark in &marks {
             assert!(!text.contains(mark), "{name} holds `{mark}`");
@@ -58,7 +59,9 @@ fn lines_fit() {
 
 #[test]
 fn the_pages_that_others_rely_on_are_there() {
-    for page in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "docs/compatibility.md", "docs/procedure.md"] {
+    for page in
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "docs/compatibility.md", "docs/procedure.md"]
+    {
         let text = fs::read_to_string(root().join(page)).unwrap_or_default();
         assert!(text.len() > 200, "{page} is missing or says nothing");
     }

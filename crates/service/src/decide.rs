@@ -29,7 +29,12 @@ use crate::state::{Key, Name, State, Vault};
 /// - A refused call changes nothing.
 /// - A batch expects every record it was decided on, so that it commits only if the world is still the same.
 pub fn decide(state: &State, vault: &Vault, call: &Call<'_>) -> Effect {
-    let (result, seen, parameters) = match Fields::parse(call.body) {
+    let fields = match call.operation.service {
+        // STS speaks AWS Query, and its one operation here has no parameters.
+        Service::Sts => Ok(Fields::default()),
+        Service::Kms | Service::CloudTrail => Fields::parse(call.body),
+    };
+    let (result, seen, parameters) = match fields {
         Ok(fields) => {
             let asked = Asked { state, vault, call, fields, seen: RefCell::default() };
             let result = ops::answer(&asked);

@@ -1,0 +1,121 @@
+//! Official clients drive the running server: boto3, and the AWS CLI.
+//!
+//! They come from PyPI into a virtual environment under the target folder. Where Python or PyPI is missing the test says so aloud
+//! and is skipped; with `CI` set, that is a failure.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use common::{Served, finished, without_aws};
+use serde_json::Value;
+
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/requirements.txt");
+
+/// The folder of the virtual environment's programs; nothing where there can be none.
+fn clients() -> Option<PathBuf> {
+    use std::sync::OnceLock;
+    static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    MADE.get_or_init(|| match make_environment() {
+        Ok(programs) => Some(programs),
+        Err(why) if std::env::var_os("CI").is_none() => {
+            eprintln!("SKIPPED, the official clients could not be installed: {why}");
+            None
+        }
+        Err(why) => panic!("the official clients could not be installed: {why}"),
+    })
+    .clone()
+}
+
+fn make_environment() -> Result<PathBuf, String> {
+    let wanted = std::fs::read_to_string(REQUIREMENTS).unwrap();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clients");
+    let (programs, stamp) = (folder.join("bin"), folder.join("requirements.installed"));
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(programs);
+    }
+    let run = |command: &mut Command| match command.output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
+        Err(error) => Err(format!("{command:?}: {error}")),
+    };
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(Command::new(programs.join("pip")).args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+        REQUIREMENTS,
+    ]))?;
+    std::fs::write(&stamp, wanted).map_err(|error| error.to_string())?;
+    Ok(programs)
+}
+
+#[test]
+fn boto3_drives_the_server() {
+    let Some(programs) = clients() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::virtually(data.path());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/kms_boto3.py");
+    let mut python = without_aws(Command::new(programs.join("python")));
+    let output = python.arg(script).arg(&served.endpoint).output().unwrap();
+    let (code, stdout, stderr) = finished(&output);
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 8, "{stdout}");
+    assert!(served.terminate(), "the server did not stop on SIGTERM");
+}
+
+#[test]
+fn the_aws_cli_drives_the_server() {
+    let Some(programs) = clients() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::virtually(data.path());
+    let aws = |args: &[&str]| -> Output {
+        without_aws(Command::new(programs.join("aws")))
+            .args(["--endpoint-url", &served.endpoint, "--region", "eu-west-1", "--output", "json"])
+            .args(args)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .output()
+            .unwrap()
+    };
+    let answer = |args: &[&str]| -> Value {
+        let (code, stdout, stderr) = finished(&aws(args));
+        assert_eq!(code, Some(0), "aws {args:?}: {stderr}");
+        serde_json::from_str(&stdout).unwrap_or(Value::Null)
+    };
+    let refused = |args: &[&str]| -> String {
+        let (code, _, stderr) = finished(&aws(args));
+        assert_ne!(code, Some(0), "aws {args:?} was not refused");
+        stderr.trim().to_owned()
+    };
+
+    let made = answer(&["kms", "create-key", "--description", "from the CLI", "--tags", "TagKey=a,TagValue=b"]);
+    let key = made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
+    answer(&["kms", "create-alias", "--alias-name", "alias/cli", "--target-key-id", &key]);
+    let sealed = answer(&["kms", "encrypt", "--key-id", "alias/cli", "--plaintext", "c2VjcmV0"]);
+    let blob = sealed["CiphertextBlob"].as_str().unwrap();
+    assert_eq!(answer(&["kms", "decrypt", "--ciphertext-blob", blob])["Plaintext"], "c2VjcmV0");
+    let scheduled = answer(&["kms", "schedule-key-deletion", "--key-id", &key, "--pending-window-in-days", "7"]);
+    assert_eq!(scheduled["KeyState"], "PendingDeletion");
+    assert_eq!(
+        refused(&["kms", "decrypt", "--ciphertext-blob", blob]),
+        format!(
+            "aws: [ERROR]: An error occurred (KMSInvalidStateException) when calling the Decrypt operation: {key} is pending deletion."
+        )
+    );
+    let advanced =
+        common::quietus().args(["clock", "advance", "7d", "--endpoint-url", &served.endpoint]).output().unwrap();
+    assert_eq!(finished(&advanced).0, Some(0), "{advanced:?}");
+    assert!(refused(&["kms", "describe-key", "--key-id", "alias/cli"]).contains("(NotFoundException)"));
+    let events = answer(&[
+        "cloudtrail",
+        "lookup-events",
+        "--lookup-attributes",
+        "AttributeKey=EventName,AttributeValue=DeleteKey",
+    ]);
+    assert_eq!(events["Events"][0]["Resources"][0]["ResourceName"], key);
+    assert_eq!(answer(&["sts", "get-caller-identity"])["Account"], "000000000000");
+}
