@@ -3,6 +3,7 @@
 //! This crate says what can be said on the wire and how it is spelt. It decides nothing: not whether a key exists, not who
 //! may call, not what a state allows. Names and spellings are AWS's (KMS API Reference, and the service model of botocore).
 
+mod class;
 mod fault;
 mod id;
 mod operation;
@@ -10,6 +11,7 @@ pub mod page;
 pub mod shape;
 pub mod validate;
 
+pub use class::Class;
 pub use fault::Fault;
 pub use id::{AccountId, AliasArn, AliasName, InvalidId, KeyArn, KeyId, KeyRef, Region};
 pub use jiff::Timestamp;

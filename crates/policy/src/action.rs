@@ -1,6 +1,6 @@
 //! Actions: how a policy names them, and what the actions on a KMS key are for.
 
-use std::fmt;
+use api::Class;
 
 use crate::glob::{self, Case, Piece};
 
@@ -35,57 +35,6 @@ impl ActionPattern {
         };
         &*self.written == "*"
             || self.written.split_once(':').is_some_and(|(service, name)| named(service, b"-") && named(name, b"*?"))
-    }
-}
-
-/// What an action on a key means for what depends on the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// Makes old data readable: Decrypt, DeriveSharedSecret, Decapsulate, ReEncrypt's source.
-    ReadData,
-    /// Makes new data depend on the key: Encrypt, GenerateDataKey…, Encapsulate, ReEncrypt's destination.
-    WriteData,
-    /// Makes signatures.
-    Sign,
-    /// Makes MACs.
-    Mac,
-    /// Verifies signatures and MACs.
-    Check,
-    /// Hands out what works without KMS: public keys, wrapping keys for import.
-    Export,
-    /// Ties the key to something else: grants, replicas.
-    Bind,
-    /// Changes the key.
-    Manage,
-    /// Looks at the key; no use of it.
-    Look,
-}
-
-impl Class {
-    /// The class of `action`, where it is one on a KMS key.
-    pub fn of(action: &str) -> Option<Class> {
-        KEY_ACTIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(action)).map(|(_, class)| *class)
-    }
-
-    /// The name that reports use: `read-data`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Class::ReadData => "read-data",
-            Class::WriteData => "write-data",
-            Class::Sign => "sign",
-            Class::Mac => "mac",
-            Class::Check => "check",
-            Class::Export => "export",
-            Class::Bind => "bind",
-            Class::Manage => "manage",
-            Class::Look => "look",
-        }
-    }
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
     }
 }
 
@@ -171,7 +120,7 @@ mod tests {
         for row in api::OPERATIONS {
             let about_a_key = row.service == api::Service::Kms && row.keys != api::Keys::None;
             if about_a_key {
-                assert!(Class::of(row.action).is_some(), "{}", row.action);
+                assert!(KEY_ACTIONS.iter().any(|(action, _)| *action == row.action), "{}", row.action);
             }
         }
         assert!(KEY_ACTIONS.is_sorted());

@@ -38,7 +38,8 @@ mod principal;
 mod reach;
 mod variable;
 
-pub use action::{ActionPattern, Class, KEY_ACTIONS};
+pub use action::{ActionPattern, KEY_ACTIONS};
+pub use api::Class;
 pub use arn::ArnPattern;
 pub use authorize::{Because, Decision, Grant, Why, authorize, authorize_in_account, explain};
 pub use condition::{Condition, Operator, Qualifier};

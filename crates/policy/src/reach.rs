@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use api::{AccountId, KeyArn};
+use api::{AccountId, Class, KeyArn};
 
-use crate::action::{ActionPattern, Class, KEY_ACTIONS};
+use crate::action::{ActionPattern, KEY_ACTIONS};
 use crate::condition::Condition;
 use crate::context::Unknown;
 use crate::document::{Document, Effect, Listed, Statement, Version};

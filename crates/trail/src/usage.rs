@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+pub use api::Class;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -52,61 +53,6 @@ pub enum KeyName {
     Alias(String),
     /// A call on a key that the event does not name.
     Unknown,
-}
-
-/// What an operation does with a key. Source: `procedure.md` 4.3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Class {
-    /// Old data needs the key: the strongest evidence.
-    ReadData,
-    /// Something still makes new dependents.
-    WriteData,
-    /// A signature was made.
-    Sign,
-    /// A message authentication code was made.
-    Mac,
-    /// A signature or code was verified.
-    Check,
-    /// A public key or import parameters were handed out: use may go on out of sight.
-    Export,
-    /// A resource is being attached or detached.
-    Bind,
-    /// The key itself was changed.
-    Manage,
-    /// Somebody looked; no use.
-    Look,
-}
-
-impl Class {
-    /// The class of an operation; ReEncrypt's is that of its source, the stronger one.
-    ///
-    /// Of an operation that is not known here, one that changes something is `Manage`; one that changes nothing and does not
-    /// describe, list or get may be a new cryptographic operation and counts as reading data.
-    pub fn of(event_name: &str, read_only: Option<bool>) -> Class {
-        match event_name {
-            "Decrypt" | "ReEncrypt" | "DeriveSharedSecret" | "Decapsulate" => Class::ReadData,
-            "Encrypt" | "Encapsulate" => Class::WriteData,
-            "Sign" => Class::Sign,
-            "GenerateMac" => Class::Mac,
-            "Verify" | "VerifyMac" => Class::Check,
-            "GetPublicKey" | "GetParametersForImport" => Class::Export,
-            "CreateGrant" | "RetireGrant" | "ReplicateKey" => Class::Bind,
-            "GenerateRandom" => Class::Look,
-            name if name.starts_with("GenerateDataKey") => Class::WriteData,
-            name if ["Describe", "List", "Get"].iter().any(|verb| name.starts_with(verb)) => Class::Look,
-            _ if read_only == Some(true) => Class::ReadData,
-            _ => Class::Manage,
-        }
-    }
-
-    /// Whether such a call means that somebody needs the key. Source: `procedure.md` 6.5.8, `IN_USE`.
-    pub fn is_use(self) -> bool {
-        match self {
-            Class::ReadData | Class::WriteData | Class::Sign | Class::Mac | Class::Check | Class::Bind => true,
-            Class::Export | Class::Manage | Class::Look => false,
-        }
-    }
 }
 
 /// Whose business a call was, as its encryption context has it. The context is the caller's own word: before a call is left out
