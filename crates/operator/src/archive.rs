@@ -1,0 +1,308 @@
+//! CloudTrail files: an archive that reaches further back than event history, or an offline copy of it.
+//!
+//! A file says what is in it, not what should be. Whether a day was delivered is read off the layout (`AWSLogs/<account>/CloudTrail/
+//! <Region>/YYYY/MM/DD/`) and off the times of the records; a day that neither shows was not seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use api::{KeyArn, Region, Timestamp};
+use jiff::civil::Date;
+use procedure::observation::{EventError, Hole, MAX_ROWS, SourceSeen, UsageRow};
+use procedure::span::{DAY, HOUR, after, union};
+use procedure::{Gap, Source, Span};
+use trail::Selection;
+use trail::scan::{self, Summary};
+use trail::tally::Row;
+use trail::usage::{Class, Outcome};
+
+use crate::sight::floor;
+
+/// Deepest folders that are looked through for days. Source: the layout above has nine below `AWSLogs`, and stands in few more.
+const MAX_DEPTH: usize = 16;
+/// Most holes that are named. (Ours.)
+const MAX_HOLES: usize = 100;
+
+/// What files say about a key.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Who used it.
+    pub usage: Vec<UsageRow>,
+    /// What the files cover: one source for each account and Region with files or records.
+    pub sources: Vec<SourceSeen>,
+}
+
+/// Reads `paths` for the key, from `since` to `now`.
+///
+/// Trouble is in the answer, as holes: a path that cannot be read covers nothing.
+pub fn read(paths: &[PathBuf], key: &KeyArn, aliases: &[String], since: Timestamp, now: Timestamp) -> Found {
+    let query = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
+    let own = Place { account: key.account.to_string(), region: key.region };
+    let whole = Span::new(since, now);
+    let failed = |why: Gap| {
+        let hole = Hole { span: whole, why };
+        Found { usage: Vec::new(), sources: vec![source(&own, &query, Vec::new(), vec![hole], Vec::new())] }
+    };
+    let selection = match Selection::all().since(since).until(now).key(&key.to_string()) {
+        Ok(selection) => selection,
+        Err(error) => return failed(Gap::Unreadable { what: error.to_string() }),
+    };
+    match scan::scan(paths, &selection, &mut |_| {}) {
+        Ok(summary) => tell(paths, summary, &own, aliases, &query, whole),
+        Err(error) => failed(Gap::Unreadable { what: error.to_string() }),
+    }
+}
+
+/// An account and Region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    account: String,
+    region: Region,
+}
+
+fn tell(paths: &[PathBuf], summary: Summary, own: &Place, aliases: &[String], query: &str, whole: Span) -> Found {
+    let mut days = Days::default();
+    paths.iter().for_each(|path| days.look(path, 0));
+    let mut background: BTreeMap<Place, BTreeSet<Timestamp>> = BTreeMap::new();
+    for activity in &summary.totals.activity {
+        let Ok(region) = activity.region.parse() else { continue };
+        let place = Place { account: activity.account.clone(), region };
+        days.records(&place, activity.times());
+        let heard = background.entry(place).or_default();
+        if activity.read_only {
+            heard.extend(activity.times());
+        }
+    }
+    let by_alias = |row: &Row| aliases.contains(&row.key);
+    let rows = summary.totals.rows.iter().chain(summary.totals.unattributed.iter().filter(|row| by_alias(row)));
+    let mut usage: Vec<UsageRow> = rows.map(usage).collect();
+    usage.sort();
+    let mut holes = holes(&summary, whole);
+    if usage.len() > MAX_ROWS {
+        usage.truncate(MAX_ROWS);
+        holes.push(Hole { span: whole, why: Gap::TooMuch });
+    }
+    let mut places: BTreeSet<Place> = days.0.keys().cloned().collect();
+    places.insert(own.clone());
+    let sources = places.into_iter().map(|place| {
+        let heard = background.get(&place).map(|hours| hours.iter().copied().collect()).unwrap_or_default();
+        let spans = union(days.spans(&place).into_iter().map(|span| span.overlap(whole)));
+        source(&place, query, spans, holes.clone(), heard)
+    });
+    Found { sources: sources.collect(), usage }
+}
+
+fn source(place: &Place, query: &str, spans: Vec<Span>, holes: Vec<Hole>, background: Vec<Timestamp>) -> SourceSeen {
+    SourceSeen {
+        source: Source::Archive,
+        account: place.account.clone(),
+        region: place.region,
+        query: format!("scan of {query}"),
+        spans,
+        holes,
+        background,
+    }
+}
+
+/// What the scan could not read, at the day that its path tells, else at any time; and uses that name no key.
+fn holes(summary: &Summary, whole: Span) -> Vec<Hole> {
+    let mut holes: Vec<Hole> = Vec::new();
+    for gap in summary.gaps.iter().filter(|gap| gap.why.hides_use()) {
+        let day = day_of(&gap.path).map(|(_, day)| Span::new(day, after(day, DAY)));
+        let what = format!("{}: {}", gap.path.display(), gap.why);
+        holes.push(Hole { span: day.unwrap_or(whole), why: Gap::Unreadable { what } });
+    }
+    if summary.unnamed_gaps > 0 || holes.len() > MAX_HOLES {
+        holes.truncate(MAX_HOLES);
+        holes.push(Hole { span: whole, why: Gap::TooMuch });
+    }
+    for row in summary.totals.unattributed.iter().filter(|row| row.key.is_empty() && row.error_code.is_none()) {
+        let what = format!("{} of `{}`, which name no key", row.event_name, row.principal);
+        let span = Span::new(floor(row.first, HOUR), after(row.last, HOUR));
+        holes.push(Hole { span, why: Gap::Unreadable { what } });
+    }
+    holes.retain(|hole| !hole.span.overlap(whole).is_empty());
+    holes.sort_by_key(|hole| hole.span);
+    holes
+}
+
+fn usage(row: &Row) -> UsageRow {
+    let mut days: Vec<Timestamp> = row.times().map(|hour| floor(hour, DAY)).collect();
+    days.dedup();
+    let failed = row.manners.iter().all(|manner| manner.outcome != Outcome::Success);
+    let code = row.error_code.clone().filter(|_| failed);
+    UsageRow {
+        principal: row.principal.clone(),
+        account: account_of(&row.principal),
+        operation: row.event_name.clone(),
+        class: row.manners.iter().map(|manner| manner.class).min().unwrap_or(Class::ReadData),
+        // A scan keeps codes, not texts; the code alone is read the graver way.
+        error: code.map(|code| EventError { code, message: String::new() }),
+        dependents: row.dependents.clone(),
+        count: row.count,
+        first: row.first,
+        last: row.last,
+        days,
+        samples: Vec::new(),
+    }
+}
+
+fn account_of(principal: &str) -> Option<String> {
+    let account = principal.split(':').nth(4)?;
+    account.parse::<api::AccountId>().ok().map(|account| account.to_string())
+}
+
+/// Joins rows of two sources. Both may hold the same events, so of two counts the larger is taken, not the sum.
+pub(crate) fn merge(rows: &mut Vec<UsageRow>, more: Vec<UsageRow>) {
+    for row in more {
+        let code = |row: &UsageRow| row.error.as_ref().map(|error| error.code.clone());
+        let same = rows.iter_mut().find(|known| {
+            known.principal == row.principal
+                && known.operation == row.operation
+                && code(known) == code(&row)
+                && known.dependents == row.dependents
+        });
+        match same {
+            None => rows.push(row),
+            Some(known) => {
+                known.count = known.count.max(row.count);
+                known.class = known.class.min(row.class);
+                known.first = known.first.min(row.first);
+                known.last = known.last.max(row.last);
+                known.days.extend(row.days);
+                known.days.sort_unstable();
+                known.days.dedup();
+            }
+        }
+    }
+    rows.sort();
+}
+
+/// The days that files or records show, each with the end of what it shows.
+#[derive(Debug, Default)]
+struct Days(BTreeMap<Place, BTreeMap<Timestamp, Timestamp>>);
+
+impl Days {
+    fn show(&mut self, place: &Place, day: Timestamp, until: Timestamp) {
+        let days = self.0.entry(place.clone()).or_default();
+        let known = days.entry(day).or_insert(day);
+        *known = (*known).max(until);
+    }
+
+    fn records(&mut self, place: &Place, hours: impl Iterator<Item = Timestamp>) {
+        hours.for_each(|hour| self.show(place, floor(hour, DAY), after(hour, HOUR)));
+    }
+
+    /// The files of the layout below `path`. What cannot be listed, the scan has named.
+    fn look(&mut self, path: &Path, depth: usize) {
+        if let Some((place, day)) = day_of(path) {
+            let until = path.file_name().and_then(|name| name.to_str()).and_then(delivered).unwrap_or(day);
+            self.show(&place, day, until);
+        }
+        let Ok(entries) = std::fs::read_dir(path) else { return };
+        if depth < MAX_DEPTH {
+            entries.flatten().for_each(|entry| self.look(&entry.path(), depth + 1));
+        }
+    }
+
+    /// A day is seen whole when a later one is there too; the last as far as its records and deliveries go.
+    fn spans(&self, place: &Place) -> Vec<Span> {
+        let Some(days) = self.0.get(place) else { return Vec::new() };
+        let last = days.keys().next_back();
+        let end = |day: &Timestamp, until: &Timestamp| if Some(day) == last { *until } else { after(*day, DAY) };
+        union(days.iter().map(|(day, until)| Span::new(*day, end(day, until))))
+    }
+}
+
+/// The place and day of a path `…/AWSLogs/[organisation/]<account>/CloudTrail/<Region>/YYYY/MM/DD[/…]`.
+fn day_of(path: &Path) -> Option<(Place, Timestamp)> {
+    let parts: Vec<&str> = path.components().filter_map(|part| part.as_os_str().to_str()).collect();
+    let at = parts.iter().rposition(|part| *part == "CloudTrail")?;
+    let account: api::AccountId = parts.get(at.checked_sub(1)?)?.parse().ok()?;
+    let region: Region = parts.get(at + 1)?.parse().ok()?;
+    let number = |place: usize| parts.get(at + place)?.parse::<i16>().ok();
+    let date = Date::new(number(2)?, number(3)?.try_into().ok()?, number(4)?.try_into().ok()?).ok()?;
+    let day = jiff::tz::Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
+    Some((Place { account: account.to_string(), region }, day))
+}
+
+/// When a file was delivered: `<account>_CloudTrail_<Region>_YYYYMMDDTHHmmZ_<unique>.json.gz`.
+fn delivered(name: &str) -> Option<Timestamp> {
+    let stamp = name.split('_').nth(3)?;
+    let (date, time) = stamp.strip_suffix('Z')?.split_once('T')?;
+    let part = |text: &str, from: usize, to: usize| text.get(from..to).map(str::to_owned);
+    let date = format!("{}-{}-{}", part(date, 0, 4)?, part(date, 4, 6)?, part(date, 6, 8)?);
+    format!("{date}T{}:{}:00Z", part(time, 0, 2)?, part(time, 2, 4)?).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, KEY};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// A folder in CloudTrail's layout with one file a day.
+    fn archive(days: &[(&str, &str, &[String])]) -> tempfile::TempDir {
+        let temp = tempfile::tempdir().unwrap();
+        for (day, time, events) in days {
+            let folder = temp.path().join("AWSLogs/111122223333/CloudTrail/eu-west-1").join(day);
+            std::fs::create_dir_all(&folder).unwrap();
+            let name = format!("111122223333_CloudTrail_eu-west-1_{}T{time}Z_abc.json", day.replace('/', ""));
+            std::fs::write(folder.join(name), format!(r#"{{"Records":[{}]}}"#, events.join(","))).unwrap();
+        }
+        temp
+    }
+
+    fn look(folder: &Path) -> Found {
+        read(&[folder.to_owned()], &KEY.parse().unwrap(), &[], at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"))
+    }
+
+    #[test]
+    fn days_are_seen_as_far_as_layout_and_records_show_them() {
+        let use_of = |id: &str, time: &str| testing::event(id, time, "app", "Decrypt", "");
+        let temp = archive(&[
+            ("2026/01/02", "1000", &[use_of("a", "2026-01-02T09:30:00Z")]),
+            ("2026/01/03", "1000", &[]),
+            ("2026/01/07", "1230", &[use_of("b", "2026-01-07T03:10:00Z")]),
+        ]);
+        let found = look(temp.path());
+        let [row] = found.usage.as_slice() else { panic!("{:?}", found.usage) };
+        assert_eq!((row.count, row.days.len(), row.class), (2, 2, Class::ReadData));
+        assert_eq!(row.account.as_deref(), Some("111122223333"));
+        let [source] = found.sources.as_slice() else { panic!("{:?}", found.sources) };
+        let expected = [
+            Span::new(at("2026-01-02T00:00:00Z"), at("2026-01-04T00:00:00Z")),
+            Span::new(at("2026-01-07T00:00:00Z"), at("2026-01-07T12:30:00Z")),
+        ];
+        assert_eq!(source.spans, expected);
+        assert_eq!(source.background, [at("2026-01-02T09:00:00Z"), at("2026-01-07T03:00:00Z")]);
+        assert!(source.holes.is_empty());
+    }
+
+    #[test]
+    fn a_broken_file_is_a_hole_on_its_day() {
+        let temp = archive(&[("2026/01/02", "1000", &[]), ("2026/01/03", "1000", &["{\"cut".to_owned()])]);
+        let [source] = look(temp.path()).sources.try_into().unwrap();
+        assert_eq!(source.holes.len(), 1);
+        assert_eq!(source.holes[0].span, Span::new(at("2026-01-03T00:00:00Z"), at("2026-01-04T00:00:00Z")));
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_covers_nothing() {
+        let [source] = look(Path::new("/nowhere/at/all")).sources.try_into().unwrap();
+        assert!(source.spans.is_empty() && source.holes.len() == 1);
+    }
+
+    #[test]
+    fn rows_of_two_sources_are_not_counted_twice() {
+        let temp =
+            archive(&[("2026/01/02", "1000", &[testing::event("a", "2026-01-02T09:30:00Z", "app", "Decrypt", "")])]);
+        let mut rows = look(temp.path()).usage;
+        let again = rows.clone();
+        merge(&mut rows, again);
+        assert_eq!((rows.len(), rows[0].count), (1, 1));
+    }
+}
