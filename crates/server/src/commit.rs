@@ -311,3 +311,151 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use api::{KeyArn, Timestamp};
+    use store::{Appended, Entry, Memory, Version};
+
+    use super::*;
+    use crate::folder::{Folder, Kind, Wanted};
+
+    /// How a commit of [`Faulty`] ends.
+    #[derive(Debug, Clone, Copy)]
+    enum Fault {
+        /// Nothing was changed.
+        Engine,
+        /// It was committed, and the answer got lost.
+        Committed,
+        /// It was not committed, and nobody can tell.
+        Lost,
+    }
+
+    /// A store that fails once it is told to.
+    struct Faulty {
+        store: Memory,
+        fault: Fault,
+        armed: Arc<AtomicBool>,
+    }
+
+    impl Store for Faulty {
+        fn get(&self, key: &[u8]) -> Result<Option<(Vec<u8>, Version)>, Error> {
+            self.store.get(key)
+        }
+
+        fn scan(&self, from: &[u8], until: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+            self.store.scan(from, until, limit)
+        }
+
+        fn commit(&self, batches: &[Batch]) -> Result<Vec<Outcome>, Error> {
+            if !self.armed.swap(false, Ordering::SeqCst) {
+                return self.store.commit(batches);
+            }
+            let source = || Box::new(redb::Error::Corrupted("for the test".to_owned()));
+            match self.fault {
+                Fault::Engine => Err(Error::Engine { source: source() }),
+                Fault::Committed => self.store.commit(batches).and(Err(Error::Unknown { source: source() })),
+                Fault::Lost => Err(Error::Unknown { source: source() }),
+            }
+        }
+
+        fn find(&self, id: BatchId) -> Result<Option<Version>, Error> {
+            self.store.find(id)
+        }
+
+        fn appended(&self, after: u64, limit: usize) -> Result<Vec<Appended>, Error> {
+            self.store.appended(after, limit)
+        }
+
+        fn trim(&self, through: u64) -> Result<(), Error> {
+            self.store.trim(through)
+        }
+    }
+
+    struct Stage {
+        committer: Committer,
+        state: Arc<ArcSwap<State>>,
+        health: Arc<Health>,
+        records: Arc<Records>,
+        armed: Arc<AtomicBool>,
+        _folder: Folder,
+    }
+
+    fn stage(fault: Fault) -> Stage {
+        let wanted = Wanted { kind: Kind::Dev, account: None, now: Timestamp::UNIX_EPOCH };
+        let folder = Folder::temporary(wanted).unwrap();
+        let armed = Arc::new(AtomicBool::new(false));
+        let store = Box::new(Faulty { store: Memory::new(), fault, armed: armed.clone() });
+        let records = Arc::new(Records::open(&folder, true).unwrap());
+        let (state, health) = (Arc::<ArcSwap<State>>::default(), Arc::<Health>::default());
+        let commits = Commits { store, state: state.clone(), records: records.clone(), health: health.clone() };
+        let (committer, _) = commits.start().unwrap();
+        Stage { committer, state, health, records, armed, _folder: folder }
+    }
+
+    const ARN: &str = "arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-000000000001";
+
+    /// A change that only an empty place takes, with a record.
+    fn change(id: u8) -> Batch {
+        let key = format!("tombstone/{ARN}").into_bytes();
+        let moment = "2026-01-01T00:00:00Z";
+        let value = serde_json::json!({ "v": 1, "created": moment, "deletion_date": moment, "deleted": moment });
+        let mut batch = Batch::new(BatchId([id; 16]));
+        batch.expect = vec![(key.clone(), None)];
+        batch.put = vec![(key, value.to_string().into_bytes())];
+        batch.append = vec![format!(r#"{{"eventID":"{id}"}}"#).into_bytes()];
+        batch
+    }
+
+    impl Stage {
+        fn is_there(&self) -> bool {
+            self.state.load().tombstone(&ARN.parse::<KeyArn>().unwrap()).is_some()
+        }
+
+        /// How many records the audit log took over.
+        fn recorded(&self) -> u64 {
+            self.records.last_store_sequence()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_committed_change_is_published_and_recorded_once() {
+        let stage = stage(Fault::Engine);
+        assert_eq!(stage.committer.commit_all(vec![change(1), change(2)]).await, [Done::Committed, Done::Conflict]);
+        assert!(stage.is_there());
+        for _ in 0..2 {
+            stage.committer.settle().await;
+            assert_eq!(stage.recorded(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_store_answers_no_one_any_more() {
+        let stage = stage(Fault::Engine);
+        stage.armed.store(true, Ordering::SeqCst);
+        assert_eq!(stage.committer.commit(change(1)).await, Done::Failed);
+        assert_eq!(stage.committer.commit(change(2)).await, Done::Failed);
+        assert!(!stage.is_there());
+        assert!(stage.health.reasons()[0].starts_with("store: storage failed"), "{:?}", stage.health.reasons());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_outcome_is_looked_up() {
+        let stage = stage(Fault::Committed);
+        stage.armed.store(true, Ordering::SeqCst);
+        assert_eq!(stage.committer.commit(change(1)).await, Done::Committed);
+        assert!(stage.is_there() && !stage.health.is_broken());
+        stage.committer.settle().await;
+        assert_eq!(stage.recorded(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_outcome_that_stays_unknown_is_a_failure() {
+        let stage = stage(Fault::Lost);
+        stage.armed.store(true, Ordering::SeqCst);
+        assert_eq!(stage.committer.commit(change(1)).await, Done::Failed);
+        assert!(!stage.is_there() && stage.health.is_broken());
+    }
+}

@@ -311,3 +311,32 @@ impl Running {
         info!("stopped");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn ask(running: &Running, head: &str) -> String {
+        let mut stream = TcpStream::connect(running.addr()).await.unwrap();
+        let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_server_that_cannot_record_answers_no_call_and_says_why() {
+        let running = Server::start(Config::ephemeral()).await.unwrap();
+        running.node.health.audit_failed(&"no space left");
+        let ready = ask(&running, "GET /readyz HTTP/1.1").await;
+        assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("audit log: no space left"), "{ready}");
+        let call = ask(&running, "POST / HTTP/1.1\r\nX-Amz-Target: TrentService.ListKeys").await;
+        assert!(call.starts_with("HTTP/1.1 500") && call.contains("KMSInternalException"), "{call}");
+        assert!(ask(&running, "GET /healthz HTTP/1.1").await.starts_with("HTTP/1.1 200"));
+        running.stop().await;
+    }
+}

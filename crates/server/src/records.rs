@@ -179,7 +179,13 @@ impl Records {
         keep: impl Fn(Vec<KeyArn>) -> bool,
     ) -> Option<Result<(), SealError>> {
         let outages = self.outages.as_ref()?;
-        Some(outages.set(region.as_str(), outage).map_err(SealError::from).and_then(|()| self.deliver(&keep)))
+        let set = || {
+            // What is lost is lost before the Region is delivered again.
+            self.deliver(&keep)?;
+            outages.set(region.as_str(), outage)?;
+            self.deliver(&keep)
+        };
+        Some(set())
     }
 
     /// Moves withheld records on: those of a Region that is delivered again into the log, those that are lost away, all others

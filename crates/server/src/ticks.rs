@@ -83,9 +83,8 @@ impl Ticker {
         Ok(Ticker { watch, sealed: clock.now(), file, inherited: held.is_some() && !accept })
     }
 
-    /// Compares the clocks, and holds or releases destructive ticks.
-    fn look(&mut self, clock: &Clock, health: &Health) {
-        let (seen, monotonic) = (clock.wall(), clock.monotonic());
+    /// Compares the wall clock with the monotonic one, and holds or releases destructive ticks.
+    fn look(&mut self, seen: Timestamp, monotonic: Duration, health: &Health) {
         match self.watch.jump(seen, monotonic) {
             Some(ahead) => {
                 let hold = Hold { v: 1, seen, ahead_seconds: ahead.as_secs() };
@@ -147,7 +146,7 @@ impl Node {
     async fn tick(self: &Arc<Node>) {
         let mut ticker = self.ticker.lock().await;
         if !self.clock.is_virtual() {
-            ticker.look(&self.clock, &self.health);
+            ticker.look(self.clock.wall(), self.clock.monotonic(), &self.health);
         }
         if !self.health.is_held() && !self.health.is_broken() {
             self.delete_due().await;
@@ -244,5 +243,42 @@ impl Node {
             error!(%error, "could not forget the records");
         }
         reset.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn ticker(file: std::path::PathBuf) -> Ticker {
+        Ticker { watch: Watch::new(at(0), Duration::ZERO), sealed: at(0), file, inherited: false }
+    }
+
+    #[test]
+    fn a_jump_holds_until_it_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clock-held.json");
+        let (mut ticker, health) = (ticker(file.clone()), Health::default());
+        ticker.look(at(30), Duration::from_secs(30), &health);
+        assert!(!health.is_held() && !file.exists());
+        ticker.look(at(7200), Duration::from_secs(60), &health);
+        assert!(health.is_held() && file.exists());
+        assert!(health.reasons().is_empty(), "calls are answered");
+        ticker.look(at(90), Duration::from_secs(90), &health);
+        assert!(!health.is_held() && !file.exists());
+    }
+
+    #[test]
+    fn a_hold_of_an_earlier_process_is_not_ended_by_a_steady_clock() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clock-held.json");
+        let (mut ticker, health) = (Ticker { inherited: true, ..ticker(file) }, Health::default());
+        health.hold("seen before".to_owned());
+        ticker.look(at(30), Duration::from_secs(30), &health);
+        assert!(health.is_held());
     }
 }

@@ -1,5 +1,7 @@
 //! What goes in and out at the door: protocols, signatures, faults.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::path::Path;
