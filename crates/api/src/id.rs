@@ -27,6 +27,16 @@ pub struct AccountId(u64);
 impl AccountId {
     /// The account `000000000000`, which development servers use.
     pub const ZERO: AccountId = AccountId(0);
+
+    /// The 12 digits as one number, for compact stored forms.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The inverse of [`AccountId::number`]; `None` where the number has more than 12 digits.
+    pub fn from_number(number: u64) -> Option<AccountId> {
+        (number < 1_000_000_000_000).then_some(AccountId(number))
+    }
 }
 
 impl FromStr for AccountId {

@@ -1,7 +1,5 @@
 //! Ciphertext blobs: what Encrypt and GenerateDataKey give out, and Decrypt takes back.
 
-use std::io::Write;
-
 use api::{AccountId, KeyId};
 use zeroize::Zeroizing;
 
@@ -37,7 +35,7 @@ impl BlobHeader {
     fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0] = VERSION;
-        bytes[1..9].copy_from_slice(&account_number(self.account).to_be_bytes());
+        bytes[1..9].copy_from_slice(&self.account.number().to_be_bytes());
         bytes[9..26].copy_from_slice(&self.key.to_bytes());
         bytes[26..].copy_from_slice(&self.material.0);
         bytes
@@ -51,7 +49,7 @@ impl BlobHeader {
             return None;
         }
         Some(BlobHeader {
-            account: account_of(u64::from_be_bytes(*account))?,
+            account: AccountId::from_number(u64::from_be_bytes(*account))?,
             key: KeyId::from_bytes(*key)?,
             material: MaterialId(material.try_into().ok()?),
         })
@@ -107,18 +105,6 @@ fn additional_data(header: &[u8; HEADER_BYTES], context: &EncryptionContext) -> 
     bytes.extend_from_slice(header);
     bytes.extend_from_slice(context.as_bytes());
     bytes
-}
-
-/// The 12 digits of `account` as a number.
-fn account_number(account: AccountId) -> u64 {
-    let mut digits = [0; 12];
-    write!(digits.as_mut_slice(), "{account}").expect("an account prints as 12 digits");
-    digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
-}
-
-/// The account of `number`; `None` where it has more than 12 digits.
-fn account_of(number: u64) -> Option<AccountId> {
-    format!("{number:012}").parse().ok()
 }
 
 #[cfg(test)]
