@@ -1,14 +1,11 @@
 //! A case: the fold of its journal.
 //!
-//! [`turn`] is the one place that says which fact leads from which stage to which. It is total: a fact that makes no sense where it
-//! stands (a second runner's, a human's that came too late) is a *stray*. It is counted, told in the report, and changes nothing, so
-//! that no prefix and no mixture of entries can fail to fold, and none can move a key towards loss by being out of place.
+//! Which fact leads from which stage to which is [`crate::turn`]'s; here is what a case remembers of each fact.
 
 use std::collections::BTreeSet;
 
 use api::{KeyArn, Timestamp};
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 
 use crate::assess::{Assessment, Coverage, Soak, Terms};
 use crate::digest::Digest;
@@ -19,6 +16,8 @@ use crate::plan::{Action, Step};
 use crate::profile::Profile;
 use crate::reason::Reason;
 use crate::span::{after, before, union};
+use crate::stage::{Outcome, Stage};
+use crate::turn::{Turn, turn};
 
 /// How long an effect may take to show: eventual consistency of KMS, and a runner that was held up between intent and act.
 /// After that an intent without effect is settled as having had none. (Ours; KMS says its changes take "up to five minutes" to spread.)
@@ -26,143 +25,6 @@ pub const SETTLE: SignedDuration = SignedDuration::from_mins(10);
 
 /// Probes that are remembered as not yet back; older ones prove nothing any more.
 const MAX_OUTSTANDING: usize = 64;
-
-/// Where a case stands. Source: procedure.md 6.3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// Not opened.
-    Draft,
-    /// An assessment is due.
-    Assessing,
-    /// Assessed, and not QUIET: nothing happens but another assessment.
-    Assessed,
-    /// QUIET; people are asked whether to disable.
-    AwaitDisable,
-    /// Approved; what dies with the key is kept.
-    Preserving,
-    /// Kept; the key is to be disabled.
-    Disabling,
-    /// Disabled and watched.
-    Soaking,
-    /// Watched long enough; the assessment is made again.
-    SoakPassed,
-    /// QUIET again; people are asked whether to delete.
-    AwaitDelete,
-    /// Approved; deletion is to be scheduled.
-    Scheduling,
-    /// Waiting for deletion, and watched.
-    Pending,
-    /// The last look before the margin.
-    LastLook,
-    /// The deletion will be let happen; still watched.
-    Committed,
-    /// The key is gone, as committed.
-    Deleted,
-    /// Ended with the key's end.
-    Closed,
-    /// Paused by a human, or for one.
-    Held,
-    /// The key is being given back because it is needed.
-    Rescuing,
-    /// The key is back; a human says how it goes on.
-    Rescued,
-    /// The key is being given back because nobody wants to go on.
-    Returning,
-    /// Ended by a human, the key as it was.
-    Abandoned,
-    /// Ended by patience, the key as it was.
-    Ended,
-    /// Somebody else changed the key; a human says how it goes on.
-    Foreign,
-    /// The key is gone, and we had not committed.
-    Lost,
-}
-
-impl Stage {
-    /// Every stage, in the order of the procedure.
-    pub const ALL: [Stage; 23] = [
-        Stage::Draft,
-        Stage::Assessing,
-        Stage::Assessed,
-        Stage::AwaitDisable,
-        Stage::Preserving,
-        Stage::Disabling,
-        Stage::Soaking,
-        Stage::SoakPassed,
-        Stage::AwaitDelete,
-        Stage::Scheduling,
-        Stage::Pending,
-        Stage::LastLook,
-        Stage::Committed,
-        Stage::Deleted,
-        Stage::Closed,
-        Stage::Held,
-        Stage::Rescuing,
-        Stage::Rescued,
-        Stage::Returning,
-        Stage::Abandoned,
-        Stage::Ended,
-        Stage::Foreign,
-        Stage::Lost,
-    ];
-
-    /// The name in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Stage::Draft => "draft",
-            Stage::Assessing => "assessing",
-            Stage::Assessed => "assessed",
-            Stage::AwaitDisable => "await-approval(disable)",
-            Stage::Preserving => "preserving",
-            Stage::Disabling => "disabling",
-            Stage::Soaking => "soaking",
-            Stage::SoakPassed => "soak-passed",
-            Stage::AwaitDelete => "await-approval(delete)",
-            Stage::Scheduling => "scheduling",
-            Stage::Pending => "pending",
-            Stage::LastLook => "last-look",
-            Stage::Committed => "committed",
-            Stage::Deleted => "deleted",
-            Stage::Closed => "closed",
-            Stage::Held => "held",
-            Stage::Rescuing => "rescuing",
-            Stage::Rescued => "rescued",
-            Stage::Returning => "returning",
-            Stage::Abandoned => "abandoned",
-            Stage::Ended => "ended",
-            Stage::Foreign => "foreign",
-            Stage::Lost => "lost",
-        }
-    }
-
-    /// Whether nothing will ever happen again.
-    pub fn is_end(self) -> bool {
-        matches!(self, Stage::Closed | Stage::Abandoned | Stage::Ended | Stage::Lost)
-    }
-}
-
-/// What became of a case, in one word for tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Under way.
-    Open,
-    /// Stopped by a verdict that was not QUIET; under way or ended.
-    Verdict(Verdict),
-    /// Deleted as committed.
-    Deleted,
-    /// Given back because it was needed, or because nobody could see whether it is.
-    Rescued,
-    /// Given back because a human asked.
-    Abandoned,
-    /// Given back, or left, because nobody came.
-    Expired,
-    /// Changed by somebody else.
-    Foreign,
-    /// Deleted by somebody else.
-    Lost,
-}
 
 /// One person's agreement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,6 +111,8 @@ pub struct Case {
     pub failures: u32,
     /// When the last action failed.
     pub failed_at: Option<Timestamp>,
+    /// The last action with a result, good or bad, and when that was.
+    pub tried: Option<(Action, Timestamp)>,
     /// When AWS last refused a step towards loss.
     pub refused_at: Option<Timestamp>,
     /// The key's state when the case first acted on it: what it is brought back to.
@@ -265,6 +129,8 @@ pub struct Case {
     pub outstanding: Vec<(String, Timestamp)>,
     /// When the last probe was intended.
     pub probed_at: Option<Timestamp>,
+    /// Whether that probe could not be made, or its answer was lost.
+    pub probe_failed: bool,
     /// The time of the newest probe that came back in time: until here the detector was proven to see.
     pub proven_until: Option<Timestamp>,
     /// Disabled time that the detector was proven to see.
@@ -291,17 +157,6 @@ pub struct Case {
     pub entries: usize,
 }
 
-/// What a fact does to a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Leads to this stage.
-    To(Stage),
-    /// Is taken in; the stage stays.
-    Stay,
-    /// Makes no sense here.
-    Stray,
-}
-
 impl Default for Case {
     fn default() -> Case {
         Case {
@@ -318,6 +173,7 @@ impl Default for Case {
             next_intent: 1,
             failures: 0,
             failed_at: None,
+            tried: None,
             refused_at: None,
             original: None,
             disabled_at: None,
@@ -326,6 +182,7 @@ impl Default for Case {
             capsule: None,
             outstanding: Vec::new(),
             probed_at: None,
+            probe_failed: false,
             proven_until: None,
             seen: SignedDuration::ZERO,
             blind_since: None,
@@ -382,6 +239,11 @@ impl Case {
     /// The key this case is about; `None` before it is opened.
     pub fn key(&self) -> Option<KeyArn> {
         self.opening.as_ref().map(|opening| opening.key)
+    }
+
+    /// What the case is for; retiring, before it is opened.
+    pub fn intent(&self) -> &Intent {
+        self.opening.as_ref().map_or(&Intent::Retire, |opening| &opening.intent)
     }
 
     /// The terms by which this case assesses.
@@ -609,6 +471,7 @@ impl Case {
             Action::Schedule { window_days } => self.scheduled = Some((at, *window_days)),
             Action::Probe { probe } => {
                 self.probed_at = Some(at);
+                self.probe_failed = false;
                 self.own.probes.push((probe.clone(), at));
                 self.outstanding.push((probe.clone(), at));
                 if self.outstanding.len() > MAX_OUTSTANDING {
@@ -627,6 +490,7 @@ impl Case {
 
     fn take_result(&mut self, result: &Done, at: Timestamp) {
         let Some(flight) = self.flight.take() else { return };
+        self.tried = Some((flight.action.clone(), at));
         self.failures = 0;
         self.failed_at = None;
         match result {
@@ -650,12 +514,18 @@ impl Case {
 
     fn take_failure(&mut self, failure: &Failure, at: Timestamp) {
         let Some(flight) = self.flight.take() else { return };
+        self.tried = Some((flight.action.clone(), at));
         if let Failure::Refused { request_id, .. } = failure {
             self.own.requests.extend(request_id.clone());
         }
         match &flight.action {
-            // A probe that could not be made proves nothing; the next is made when it is due.
-            Action::Probe { probe } => self.outstanding.retain(|(id, _)| id != probe),
+            // A call whose answer was lost may still come back; the next is made soon.
+            Action::Probe { probe } => {
+                self.probe_failed = true;
+                if !matches!(failure, Failure::NoEffect) {
+                    self.outstanding.retain(|(id, _)| id != probe);
+                }
+            }
             action => {
                 self.failures = self.failures.saturating_add(1);
                 self.failed_at = Some(at);
@@ -701,377 +571,5 @@ impl Failure {
             Failure::Refused { code, .. } => code.contains("AccessDenied"),
             Failure::Local { .. } | Failure::NoEffect => false,
         }
-    }
-}
-
-/// Where `fact` leads from where `case` stands. Every stage is named for every fact, so that a new one does not compile until someone
-/// has thought about it.
-#[expect(clippy::too_many_lines, reason = "one table: stage × fact")]
-pub(crate) fn turn(case: &Case, fact: &Fact, at: Timestamp) -> Turn {
-    use Stage::*;
-    use Turn::{Stay, Stray, To};
-    match (case.stage, fact) {
-        (_, Fact::Noted { .. }) => Stay,
-
-        (Draft, Fact::Opened(_)) => To(Assessing),
-        (
-            Draft,
-            Fact::Assessed(_)
-            | Fact::Approved { .. }
-            | Fact::Waived(_)
-            | Fact::Intended { .. }
-            | Fact::Done { .. }
-            | Fact::Failed { .. }
-            | Fact::ProbeSeen { .. }
-            | Fact::WentBlind { .. }
-            | Fact::AttemptSeen(_)
-            | Fact::SoakPassed
-            | Fact::LastLook
-            | Fact::Committed
-            | Fact::RescueStarted { .. }
-            | Fact::Rescued
-            | Fact::ForeignChange { .. }
-            | Fact::Held { .. }
-            | Fact::Resumed { .. }
-            | Fact::Abandoned { .. }
-            | Fact::Expired { .. }
-            | Fact::Returned
-            | Fact::Deleted
-            | Fact::Closed { .. }
-            | Fact::Lost { .. },
-        ) => Stray,
-
-        // Nothing follows an end.
-        (
-            Closed | Abandoned | Ended | Lost,
-            Fact::Opened(_)
-            | Fact::Assessed(_)
-            | Fact::Approved { .. }
-            | Fact::Waived(_)
-            | Fact::Intended { .. }
-            | Fact::Done { .. }
-            | Fact::Failed { .. }
-            | Fact::ProbeSeen { .. }
-            | Fact::WentBlind { .. }
-            | Fact::AttemptSeen(_)
-            | Fact::SoakPassed
-            | Fact::LastLook
-            | Fact::Committed
-            | Fact::RescueStarted { .. }
-            | Fact::Rescued
-            | Fact::ForeignChange { .. }
-            | Fact::Held { .. }
-            | Fact::Resumed { .. }
-            | Fact::Abandoned { .. }
-            | Fact::Expired { .. }
-            | Fact::Returned
-            | Fact::Deleted
-            | Fact::Closed { .. }
-            | Fact::Lost { .. },
-        ) => Stray,
-
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::Opened(_),
-        ) => Stray,
-
-        // Before the key is touched a verdict decides how it goes on; after the soak it decides again.
-        (Assessing | Assessed | AwaitDisable | Preserving | Disabling, Fact::Assessed(found)) => {
-            before_loss(case, Step::Disable, found, at)
-        }
-        (SoakPassed | AwaitDelete | Scheduling, Fact::Assessed(found)) => before_loss(case, Step::Delete, found, at),
-        (LastLook, Fact::Assessed(_)) => Stay,
-        (
-            Soaking | Pending | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::Assessed(_),
-        ) => Stray,
-
-        (AwaitDisable, Fact::Approved { step: Step::Disable, plan, by }) => {
-            approval(case, Step::Disable, *plan, by, at, Preserving)
-        }
-        (AwaitDelete, Fact::Approved { step: Step::Delete, plan, by }) => {
-            approval(case, Step::Delete, *plan, by, at, Scheduling)
-        }
-        (LastLook, Fact::Approved { step: Step::Commit, plan, by }) => {
-            approval(case, Step::Commit, *plan, by, at, LastLook)
-        }
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::Approved { .. },
-        ) => Stray,
-
-        (Assessed, Fact::Waived(_)) => To(Assessing),
-        (
-            Assessing | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete | Scheduling
-            | Pending | LastLook | Committed | Held | Rescuing | Rescued | Foreign,
-            Fact::Waived(_),
-        ) => Stay,
-        (Deleted | Returning, Fact::Waived(_)) => Stray,
-
-        // An intent makes sense only where its action does; steps towards safety make sense wherever the key may be held.
-        (stage, Fact::Intended { action, .. }) => match (stage, action) {
-            (Preserving | Scheduling, Action::WriteCapsule) => Stay,
-            (Disabling, Action::Disable) => Stay,
-            (Scheduling, Action::Schedule { .. }) => Stay,
-            (
-                Soaking | SoakPassed | AwaitDelete | Scheduling | Pending | LastLook | Committed | Held,
-                Action::Probe { .. },
-            ) => Stay,
-            (
-                Disabling | Soaking | SoakPassed | AwaitDelete | Scheduling | Pending | LastLook | Committed,
-                Action::Cancel | Action::Enable,
-            ) => To(Rescuing),
-            (Rescuing | Returning, Action::Cancel | Action::Enable) => Stay,
-            (Held, Action::Cancel) => Stay,
-            (Held, Action::Enable) => To(Rescuing),
-            (
-                Assessing | Assessed | AwaitDisable | Disabling | Soaking | SoakPassed | AwaitDelete | Pending
-                | LastLook | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign | Draft | Closed
-                | Abandoned | Ended | Lost,
-                Action::WriteCapsule,
-            )
-            | (
-                Assessing | Assessed | AwaitDisable | Preserving | Soaking | SoakPassed | AwaitDelete | Scheduling
-                | Pending | LastLook | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign | Draft
-                | Closed | Abandoned | Ended | Lost,
-                Action::Disable,
-            )
-            | (
-                Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-                | Pending | LastLook | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign | Draft
-                | Closed | Abandoned | Ended | Lost,
-                Action::Schedule { .. },
-            )
-            | (
-                Assessing | Assessed | AwaitDisable | Preserving | Disabling | Deleted | Rescuing | Rescued | Returning
-                | Foreign | Draft | Closed | Abandoned | Ended | Lost,
-                Action::Probe { .. },
-            )
-            | (
-                Assessing | Assessed | AwaitDisable | Preserving | Deleted | Rescued | Foreign | Draft | Closed
-                | Abandoned | Ended | Lost,
-                Action::Cancel | Action::Enable,
-            ) => Stray,
-        },
-
-        (stage, Fact::Done { id, result }) => match in_flight(case, *id) {
-            None => Stray,
-            Some(action) => match (stage, action, result) {
-                (
-                    Soaking | SoakPassed | AwaitDelete | Scheduling | Pending | LastLook | Committed,
-                    Action::Probe { .. },
-                    Done::ProbeSucceeded { .. },
-                ) => To(Held),
-                (Preserving, Action::WriteCapsule, _) => To(Disabling),
-                (Disabling, Action::Disable, _) => To(Soaking),
-                (Scheduling, Action::Schedule { .. }, _) => To(Pending),
-                // The stage has moved on since the intent; the result is remembered.
-                (
-                    Draft | Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed
-                    | AwaitDelete | Scheduling | Pending | LastLook | Committed | Deleted | Closed | Held | Rescuing
-                    | Rescued | Returning | Abandoned | Ended | Foreign | Lost,
-                    _,
-                    _,
-                ) => Stay,
-            },
-        },
-        (stage, Fact::Failed { id, failure }) => match in_flight(case, *id) {
-            None => Stray,
-            Some(action) => match (stage, action, failure.is_access_denied()) {
-                (Disabling, Action::Disable, true) => To(Assessing),
-                (Scheduling, Action::Schedule { .. }, true) => To(SoakPassed),
-                (
-                    Draft | Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed
-                    | AwaitDelete | Scheduling | Pending | LastLook | Committed | Deleted | Closed | Held | Rescuing
-                    | Rescued | Returning | Abandoned | Ended | Foreign | Lost,
-                    _,
-                    _,
-                ) => Stay,
-            },
-        },
-
-        (
-            Soaking | SoakPassed | AwaitDelete | Scheduling | Pending | LastLook | Committed | Held | Rescuing
-            | Returning,
-            Fact::ProbeSeen { probe, .. },
-        ) => {
-            if case.outstanding.iter().any(|(id, _)| id == probe) {
-                Stay
-            } else {
-                Stray
-            }
-        }
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Deleted | Rescued | Foreign,
-            Fact::ProbeSeen { .. },
-        ) => Stray,
-
-        (
-            Soaking | SoakPassed | AwaitDelete | Scheduling | Pending | LastLook | Committed | Held,
-            Fact::WentBlind { .. },
-        ) => Stay,
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Deleted | Rescuing | Rescued | Returning
-            | Foreign,
-            Fact::WentBlind { .. },
-        ) => Stray,
-
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::AttemptSeen(_),
-        ) => Stay,
-
-        (Soaking, Fact::SoakPassed) => To(SoakPassed),
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | SoakPassed | AwaitDelete | Scheduling
-            | Pending | LastLook | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::SoakPassed,
-        ) => Stray,
-
-        (Pending, Fact::LastLook) => To(LastLook),
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | LastLook | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::LastLook,
-        ) => Stray,
-
-        (LastLook, Fact::Committed) => To(Committed),
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | Committed | Deleted | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::Committed,
-        ) => Stray,
-
-        (
-            Disabling | Soaking | SoakPassed | AwaitDelete | Scheduling | Pending | LastLook | Committed | Held
-            | Foreign | Returning,
-            Fact::RescueStarted { .. },
-        ) => To(Rescuing),
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Deleted | Rescuing | Rescued,
-            Fact::RescueStarted { .. },
-        ) => Stray,
-
-        (Rescuing, Fact::Rescued) => To(Rescued),
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Committed | Deleted | Held | Rescued | Returning | Foreign,
-            Fact::Rescued,
-        ) => Stray,
-
-        (
-            Disabling | Soaking | SoakPassed | AwaitDelete | Scheduling | Pending | LastLook | Committed | Held,
-            Fact::ForeignChange { .. },
-        ) => To(Foreign),
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Deleted | Rescuing | Rescued | Returning | Foreign,
-            Fact::ForeignChange { .. },
-        ) => Stray,
-
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Committed,
-            Fact::Held { .. },
-        ) => To(Held),
-        (Deleted | Held | Rescuing | Rescued | Returning | Foreign, Fact::Held { .. }) => Stray,
-
-        (Held, Fact::Resumed { .. }) => To(if case.disabled_at.is_some() { Soaking } else { Assessing }),
-        (Rescued | Foreign, Fact::Resumed { .. }) => To(Assessing),
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Committed | Deleted | Rescuing | Returning,
-            Fact::Resumed { .. },
-        ) => Stray,
-
-        // What was changed is given back first; what was given back, or never taken, ends at once.
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Committed | Held | Foreign,
-            Fact::Abandoned { .. },
-        ) => To(if case.holds_key() { Returning } else { Abandoned }),
-        (Rescued, Fact::Abandoned { .. }) => To(Abandoned),
-        (Deleted | Rescuing | Returning, Fact::Abandoned { .. }) => Stray,
-
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Held,
-            Fact::Expired { .. },
-        ) => To(if case.holds_key() { Returning } else { Ended }),
-        (Rescued | Foreign, Fact::Expired { .. }) => To(Ended),
-        (Pending | LastLook | Committed | Deleted | Rescuing | Returning, Fact::Expired { .. }) => Stray,
-
-        (Returning, Fact::Returned) => {
-            To(if matches!(case.leaving, Some(Reason::Asked { .. })) { Abandoned } else { Ended })
-        }
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Committed | Deleted | Held | Rescuing | Rescued | Foreign,
-            Fact::Returned,
-        ) => Stray,
-
-        (Committed, Fact::Deleted) => To(Deleted),
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Deleted | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::Deleted,
-        ) => Stray,
-
-        (Deleted, Fact::Closed { .. }) => To(Closed),
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Committed | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::Closed { .. },
-        ) => Stray,
-
-        (
-            Assessing | Assessed | AwaitDisable | Preserving | Disabling | Soaking | SoakPassed | AwaitDelete
-            | Scheduling | Pending | LastLook | Held | Rescuing | Rescued | Returning | Foreign,
-            Fact::Lost { .. },
-        ) => To(Lost),
-        (Committed | Deleted, Fact::Lost { .. }) => Stray,
-    }
-}
-
-/// Where an assessment leads while `step` is not yet taken.
-fn before_loss(case: &Case, step: Step, found: &Assessment, at: Timestamp) -> Turn {
-    let (asking, ready, otherwise) = match step {
-        Step::Disable => (Stage::AwaitDisable, Stage::Preserving, Stage::Assessed),
-        Step::Delete | Step::Commit => (Stage::AwaitDelete, Stage::Scheduling, Stage::SoakPassed),
-    };
-    if found.verdict != Verdict::Quiet {
-        return Turn::To(otherwise);
-    }
-    if case.approved(step, found.plan_hash(step), at) < case.approvals_needed(step) {
-        return Turn::To(asking);
-    }
-    // A fresh assessment that changes nothing does not undo the capsule that was written meanwhile.
-    Turn::To(if case.stage == Stage::Disabling { Stage::Disabling } else { ready })
-}
-
-/// Where an approval leads: on, when it is the last that was missing.
-fn approval(case: &Case, step: Step, plan: Digest, by: &str, at: Timestamp, next: Stage) -> Turn {
-    let current = case.assessment.as_ref().map(|assessment| assessment.plan_hash(step));
-    let again = case.approvals.iter().any(|given| given.step == step && given.plan == plan && given.by == by);
-    if current != Some(plan) || again || !case.may_approve(step, by) {
-        return Turn::Stray;
-    }
-    if case.approved(step, plan, at).saturating_add(1) >= case.approvals_needed(step) {
-        Turn::To(next)
-    } else {
-        Turn::Stay
-    }
-}
-
-fn in_flight(case: &Case, id: u32) -> Option<&Action> {
-    case.flight.as_ref().filter(|flight| flight.id == id).map(|flight| &flight.action)
-}
-
-impl Case {
-    /// What the case is for; retiring, before it is opened.
-    pub fn intent(&self) -> &Intent {
-        self.opening.as_ref().map_or(&Intent::Retire, |opening| &opening.intent)
     }
 }

@@ -128,11 +128,12 @@ pub struct Observation {
     /// Which event sources were asked, and what each could see. Usage outside their spans is unknown.
     pub sources: Vec<SourceSeen>,
     /// Calls that touched the key since [`crate::Case::watch_since`], or within the quiet window where the case watches nothing
-    /// yet: failed and successful, our own too. Each observation holds all of them again, not only the new ones.
+    /// yet: failed and successful. Each observation holds all of them again, not only the new ones. Our own ([`crate::Own`]) may be
+    /// left out.
     pub attempts: Vec<Attempt>,
     /// Changes of the key's state, policy, grants or aliases in the same time, our own too.
     pub changes: Vec<ControlChange>,
-    /// Probes of ours that came back through the event source.
+    /// Probes of ours that came back through the event source; those in [`crate::Case::outstanding`] are enough.
     pub probes: Vec<ProbeSighting>,
     /// ARNs of keys that protect the evidence itself: trails, their buckets, our journal.
     pub evidence_keys: Seen<Vec<String>>,

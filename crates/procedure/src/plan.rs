@@ -6,12 +6,13 @@ use api::Timestamp;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::case::{Case, Stage};
+use crate::case::Case;
 use crate::digest::Digest;
 use crate::journal::Fact;
 use crate::observation::{Depth, Observation};
 use crate::reason::Reason;
 use crate::span::HOUR;
+use crate::stage::Stage;
 use crate::view::View;
 
 /// A step that people approve.

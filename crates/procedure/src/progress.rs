@@ -7,7 +7,7 @@ use api::Timestamp;
 use jiff::SignedDuration;
 
 use crate::assess::Assessment;
-use crate::case::{Case, Stage};
+use crate::case::Case;
 use crate::digest::Digest;
 use crate::finding::Verdict;
 use crate::journal::Fact;
@@ -15,6 +15,7 @@ use crate::observation::{Attempt, Depth, KeyState, Seen};
 use crate::plan::{Action, Next, Plan, Step};
 use crate::reason::Reason;
 use crate::span::{DAY, HOUR, after, before};
+use crate::stage::Stage;
 use crate::usage::latest_suspect;
 use crate::view::{Sight, View};
 
@@ -23,6 +24,8 @@ const RETRY: SignedDuration = SignedDuration::from_mins(5);
 const RETRY_MOST: SignedDuration = DAY;
 /// How soon to look again at a key that could not be looked at.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(5);
+/// How soon a probe that could not be made is made again.
+const PROBE_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 /// How often an inconclusive last look is repeated.
 const LAST_LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(15);
 /// How long the DeleteKey event is waited for.
@@ -160,7 +163,9 @@ impl View<'_> {
     }
 
     fn next_probe(&self) -> Timestamp {
-        self.case.probed_at.map_or(self.now, |at| after(at, self.profile().probe_every))
+        let every = self.profile().probe_every;
+        let wait = if self.case.probe_failed { every.min(PROBE_AGAIN) } else { every };
+        self.case.probed_at.map_or(self.now, |at| after(at, wait))
     }
 
     /// The next step onwards.

@@ -7,15 +7,16 @@ use api::Timestamp;
 use jiff::SignedDuration;
 
 use crate::assess::policies_digest;
-use crate::case::{Flight, SETTLE, Stage};
+use crate::case::{Flight, SETTLE};
 use crate::finding::Verdict;
-use crate::journal::{Done, Fact, Failure};
-use crate::observation::{ControlChange, KeyState};
+use crate::journal::{Done, Fact, Failure, Intent};
+use crate::observation::{ControlChange, Depth, KeyState};
 use crate::plan::{Action, Plan};
 use crate::profile::OnAttempt;
 use crate::reason::Reason;
 use crate::scope::closed_rescue;
 use crate::span::{HOUR, after, before, days};
+use crate::stage::Stage;
 use crate::usage::late_last_usage;
 use crate::view::{Sight, View};
 
@@ -76,10 +77,20 @@ impl View<'_> {
             Sight::Is(_) => return Some(self.record(Fact::RescueStarted { because: because.clone() }, because)),
             Sight::Gone => return None,
         };
-        if self.case.flight.as_ref().is_some_and(|flight| flight.action == action) {
-            return None;
+        let in_flight = self.case.flight.as_ref().is_some_and(|flight| flight.action == action);
+        (!in_flight).then(|| self.act_safely(action, because))
+    }
+
+    /// Acts at once; the same act again only after a while, because what it did may not show yet.
+    fn act_safely(&self, action: Action, because: Reason) -> Plan {
+        let again = self.case.tried.as_ref().filter(|(tried, _)| *tried == action).map(|(_, at)| {
+            let doublings = self.case.failures.saturating_sub(1).min(8);
+            after(*at, RETRY.saturating_mul(1 << doublings).min(RETRY_MOST))
+        });
+        match again.filter(|until| self.now < *until) {
+            Some(until) => self.wait(until, Reason::OutcomeAwaited { action }),
+            None => self.act(action, because),
         }
-        Some(self.act(action, because))
     }
 
     /// The first reason to give the key back. Source: procedure.md 6.6.6, 6.8.2, 6.8.3.
@@ -101,6 +112,10 @@ impl View<'_> {
                 let (principal, operation, event_id) = (sighting.principal, sighting.operation, sighting.event_id);
                 Reason::Attempt { principal, operation, at: sighting.at, event_id }
             });
+        }
+        // Without the events nobody can say whether the last use was of something whose loss is meant.
+        if self.seen.depth < Depth::Full && *self.case.intent() != Intent::Retire {
+            return None;
         }
         let last = late_last_usage(self.seen, &self.terms, self.quiet_since())?;
         Some(Reason::LateUse { operation: last.operation.clone(), at: last.at })
@@ -287,10 +302,7 @@ impl View<'_> {
             Sight::Unknown(_) => Action::Enable,
             Sight::Is(_) | Sight::Gone => return self.is_back(done),
         };
-        match self.backing_off(RETRY, RETRY_MOST) {
-            Some(until) => self.wait(until, Reason::BackOff { failures: self.case.failures }),
-            None => self.act(action, because),
-        }
+        self.act_safely(action, because)
     }
 
     /// The key is where it was: unless an act of ours that nobody heard of again may still land.

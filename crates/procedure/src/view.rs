@@ -4,13 +4,14 @@ use api::Timestamp;
 use jiff::SignedDuration;
 
 use crate::assess::{Assessment, Terms, assess};
-use crate::case::{Case, Stage};
+use crate::case::Case;
 use crate::journal::{Entry, Fact, Opening};
 use crate::observation::{Depth, Gap, KeyState, Observation, Presence, Seen};
 use crate::plan::{Action, Next, Plan};
 use crate::profile::Profile;
 use crate::reason::Reason;
 use crate::span::{after, before};
+use crate::stage::Stage;
 use crate::usage::{Sighting, latest_use};
 
 /// The shortest wait, so that a plan never makes a loop spin.
@@ -94,8 +95,13 @@ impl<'a> View<'a> {
     }
 
     /// Since when nothing proves that a refused call would be seen; `None` while the key is not disabled by us.
+    ///
+    /// A probe that is back counts before its entry is written.
     pub(crate) fn unproven_since(&self) -> Option<Timestamp> {
-        self.case.disabled_at.max(self.case.proven_until)
+        let in_time = |made: Timestamp| self.now.duration_since(made) <= self.profile().blind_after;
+        let is_back = |probe: &String| self.seen.probes.iter().any(|sighting| sighting.probe == *probe);
+        let back = self.case.outstanding.iter().filter(|(probe, made)| in_time(*made) && is_back(probe));
+        self.case.disabled_at.max(self.case.proven_until).max(back.map(|(_, made)| *made).max())
     }
 
     /// Since when the detector is blind, if it is. F-BLIND.
