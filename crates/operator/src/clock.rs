@@ -16,6 +16,8 @@ use crate::endpoint::Endpoint;
 
 /// Longest wait for a development server on this machine. (Ours.)
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait until a development server has done all that became due when its clock was turned. (Ours.)
+const TURN: Duration = Duration::from_secs(600);
 /// Longest answer; the real one has under a hundred bytes. (Ours.)
 const MAX_ANSWER_BYTES: u64 = 16 * 1024;
 
@@ -99,13 +101,44 @@ struct Answer {
     now: Timestamp,
 }
 
+/// Lets the virtual clock of a development server on this machine go on; what it shows when all that became due is done.
+///
+/// # Errors
+/// Where the server is not on this machine, does not answer, or has no virtual clock.
+pub fn advance(endpoint: &Endpoint, by: SignedDuration) -> Result<Timestamp, Error> {
+    let body = format!("{{\"advance_seconds\":{}}}", by.as_secs());
+    let answer = control(endpoint, "/_quietus/clock", &body)?;
+    time(endpoint, &answer)
+}
+
+/// Asks a development server on this machine for one of its controls: POSTs `body` to `path`; the whole answer.
+///
+/// # Errors
+/// Where the server is not on this machine or does not answer.
+pub fn control(endpoint: &Endpoint, path: &str, body: &str) -> Result<Vec<u8>, Error> {
+    if !(endpoint.is_loopback() && endpoint.is_plain()) {
+        return Err(Error::NotLocal { endpoint: endpoint.to_string() });
+    }
+    let head =
+        format!("POST {path} HTTP/1.0\r\nHost: {}\r\nContent-Length: {}\r\n\r\n", endpoint.authority(), body.len());
+    let asked = exchange(endpoint, &format!("{head}{body}"), TURN);
+    asked.map_err(|source| Error::Silent { endpoint: endpoint.to_string(), source })
+}
+
 fn ask(endpoint: &Endpoint) -> Result<Timestamp, Error> {
-    let answer = fetch(endpoint).map_err(|source| Error::Silent { endpoint: endpoint.to_string(), source })?;
+    let request = format!("GET /_quietus/clock HTTP/1.0\r\nHost: {}\r\n\r\n", endpoint.authority());
+    let asked = exchange(endpoint, &request, TIMEOUT);
+    let answer = asked.map_err(|source| Error::Silent { endpoint: endpoint.to_string(), source })?;
+    time(endpoint, &answer)
+}
+
+/// The time that an answer tells.
+fn time(endpoint: &Endpoint, answer: &[u8]) -> Result<Timestamp, Error> {
     let nonsense = || Error::Nonsense {
         endpoint: endpoint.to_string(),
-        answer: String::from_utf8_lossy(&answer).chars().take(80).collect::<String>().escape_debug().to_string(),
+        answer: String::from_utf8_lossy(answer).chars().take(80).collect::<String>().escape_debug().to_string(),
     };
-    let text = std::str::from_utf8(&answer).map_err(|_| nonsense())?;
+    let text = std::str::from_utf8(answer).map_err(|_| nonsense())?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(nonsense)?;
     let status = head.split(' ').nth(1).ok_or_else(nonsense)?;
     if status != "200" {
@@ -114,15 +147,15 @@ fn ask(endpoint: &Endpoint) -> Result<Timestamp, Error> {
     serde_json::from_str::<Answer>(body).map(|answer| answer.now).map_err(|_| nonsense())
 }
 
-/// One GET over a connection of its own. HTTP/1.0, so that the answer ends where the connection does.
-fn fetch(endpoint: &Endpoint) -> io::Result<Vec<u8>> {
+/// One request over a connection of its own. HTTP/1.0, so that the answer ends where the connection does.
+fn exchange(endpoint: &Endpoint, request: &str, patience: Duration) -> io::Result<Vec<u8>> {
     let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in endpoint.loopback_addresses() {
         match TcpStream::connect_timeout(&address, TIMEOUT) {
             Ok(mut stream) => {
-                stream.set_read_timeout(Some(TIMEOUT))?;
+                stream.set_read_timeout(Some(patience))?;
                 stream.set_write_timeout(Some(TIMEOUT))?;
-                write!(stream, "GET /_quietus/clock HTTP/1.0\r\nHost: {}\r\n\r\n", endpoint.authority())?;
+                stream.write_all(request.as_bytes())?;
                 let mut answer = Vec::new();
                 stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
                 return Ok(answer);

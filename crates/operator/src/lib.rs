@@ -9,10 +9,13 @@
 
 pub mod archive;
 pub mod aws;
+mod capsule;
 pub mod cases;
 pub mod clock;
+pub mod commands;
 pub mod endpoint;
 mod notebook;
+pub mod reconcile;
 pub mod sight;
 #[cfg(test)]
 mod testing;

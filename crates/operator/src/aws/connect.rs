@@ -10,7 +10,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_kms::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_kms::config::{ConfigBag, Intercept, ProvideCredentials, RuntimeComponents};
+use aws_sdk_kms::config::{ConfigBag, Credentials, Intercept, ProvideCredentials, RuntimeComponents};
 use aws_sdk_kms::error::BoxError;
 use jiff::SignedDuration;
 use procedure::{Gap, Seen};
@@ -39,6 +39,8 @@ pub struct Target {
     pub profile: Option<String>,
     /// The Region; else `AWS_REGION`, else the profile's.
     pub region: Option<String>,
+    /// The access key to sign with; else what the environment and files give.
+    pub credentials: Option<Credentials>,
     /// Whether time comes from the endpoint's own clock ([`clock::Clock::Endpoint`]).
     pub shares_clock: bool,
 }
@@ -173,6 +175,9 @@ async fn load(target: &Target) -> SdkConfig {
     }
     if let Some(region) = &target.region {
         loader = loader.region(aws_config::Region::new(region.clone()));
+    }
+    if let Some(credentials) = &target.credentials {
+        loader = loader.credentials_provider(credentials.clone());
     }
     loader.load().await
 }

@@ -8,6 +8,7 @@ mod connect;
 mod history;
 mod keys;
 mod pace;
+mod reach;
 mod resolve;
 mod trouble;
 
@@ -20,6 +21,7 @@ use procedure::{Depth, Gap, Presence, Seen};
 use tokio::runtime::Runtime;
 
 pub use connect::{Error, Target};
+pub use reach::Account;
 pub use resolve::Unresolved;
 
 use crate::archive;

@@ -134,17 +134,26 @@ impl Cases for Folder {
     fn read(&self, case: CaseId) -> Result<Journal, Error> {
         let numbers = self.numbers(case)?;
         let mut journal = Journal::empty(case);
-        let Some(&last) = numbers.last() else { return Ok(journal) };
-        for sequence in 1..=last {
-            let path = self.link(case, sequence);
-            let fault = |fault| Error::Journal { entry: path.clone(), fault };
-            if !numbers.contains(&sequence) {
-                return Err(fault(Fault::Missing));
+        if let Some(&last) = numbers.last() {
+            let missing = (1..=last).find(|sequence| !numbers.contains(sequence));
+            if let Some(missing) = missing {
+                return Err(Error::Journal { entry: self.link(case, missing), fault: Fault::Missing });
             }
-            let bytes = files::read_bounded(&path, MAX_LINK_BYTES).map_err(at(&path))?;
-            journal.take(&bytes, sequence == last).map_err(fault)?;
         }
+        self.refresh(&mut journal)?;
         Ok(journal)
+    }
+
+    fn refresh(&self, journal: &mut Journal) -> Result<(), Error> {
+        let mut path = self.link(journal.case(), journal.next());
+        let mut bytes = read_if_there(&path)?;
+        while let Some(found) = bytes {
+            let after = self.link(journal.case(), journal.next() + 1);
+            bytes = read_if_there(&after)?;
+            journal.take(&found, bytes.is_none()).map_err(|fault| Error::Journal { entry: path, fault })?;
+            path = after;
+        }
+        Ok(())
     }
 
     fn append(&self, journal: &mut Journal, entry: Entry) -> Result<(), Error> {
@@ -193,6 +202,13 @@ pub(super) fn link_name(sequence: u32) -> String {
 fn link_number(name: &str) -> Option<u32> {
     let number = name.strip_suffix(".json")?.parse().ok()?;
     (number >= 1 && link_name(number) == name).then_some(number)
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match files::read_bounded(path, MAX_LINK_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        bytes => bytes.map(Some).map_err(at(path)),
+    }
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> Error {

@@ -52,6 +52,12 @@ pub trait Cases: Sync {
     /// [`Error::NoSuchCase`]; [`Error::Journal`] naming the entry at which the chain breaks.
     fn read(&self, case: CaseId) -> Result<Journal, Error>;
 
+    /// Reads on from where `journal` ends. What was read before is not read again.
+    ///
+    /// # Errors
+    /// As [`Cases::read`].
+    fn refresh(&self, journal: &mut Journal) -> Result<(), Error>;
+
     /// Writes the next entry, durably, and takes it up in `journal`.
     ///
     /// # Errors

@@ -1,0 +1,5 @@
+//! The operator against a world in memory: whole cases, crashes at every step, two runners, reports.
+
+mod cases;
+mod crash;
+mod world;
