@@ -309,6 +309,11 @@ pub(crate) fn plain(length: SignedDuration) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Says `once`, `7 times`.
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
 impl Finding {
     /// The id of procedure.md 6.12.
     pub fn id(&self) -> &'static str {
@@ -477,13 +482,16 @@ impl Finding {
     pub fn what(&self) -> String {
         match self {
             Finding::Use { principal, operation, error, count, last, .. } => match error {
-                None => format!("`{principal}` called {operation} {count} times, last at {last}"),
+                None => format!("`{principal}` called {operation} {}, last at {last}", times(*count)),
                 Some(error) => {
-                    format!("`{principal}` called {operation} {count} times and got {}, last at {last}", error.code)
+                    format!("`{principal}` called {operation} {} and got {}, last at {last}", times(*count), error.code)
                 }
             },
             Finding::Attempt { principal, operation, last, count } => {
-                format!("`{principal}` tried {operation} {count} times while the key could not be used, last at {last}")
+                format!(
+                    "`{principal}` tried {operation} {} while the key could not be used, last at {last}",
+                    times(*count)
+                )
             }
             Finding::Suspect { principal, operation, last } => {
                 format!("`{principal}`, which had access before, was refused {operation} at {last}")

@@ -145,8 +145,8 @@ impl View<'_> {
             if self.now < near {
                 return None;
             }
-            let unseen = matches!(self.state(), Sight::Unknown(_)).then_some(self.seen.at);
-            return blind.or(unseen).map(|since| Reason::Blind { since });
+            // A key that cannot be looked at cannot be probed either, and so is blind soon enough.
+            return blind.map(|since| Reason::Blind { since });
         }
         let since = blind?;
         (self.now.duration_since(since) > profile.blind_max).then_some(Reason::Blind { since })

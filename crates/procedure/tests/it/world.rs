@@ -11,7 +11,7 @@ use procedure::observation::{
 use procedure::span::{HOUR, after, before, days};
 use procedure::{
     Action, Case, Class, Depth, Digest, Done, Entry, Fact, Failure, Gap, Intent, KeyState, Next, Observation, Opening,
-    Plan, Presence, Profile, ProfileName, Seen, Source, Span, Stage, Step, Waived, assess, plan,
+    Plan, Presence, Profile, ProfileName, Seen, Source, Span, Stage, Step, Waived, plan,
 };
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -53,6 +53,7 @@ pub(crate) enum Crash {
     AfterAct,
 }
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) arn: KeyArn,
@@ -159,7 +160,8 @@ impl World {
 
     /// Somebody else changes the key now.
     pub(crate) fn foreign(&mut self, operation: &str) {
-        self.change("arn:aws:iam::111122223333:role/Terraform", operation, 30);
+        // What KMS refuses has no effect, and nobody here cares.
+        drop(self.change("arn:aws:iam::111122223333:role/Terraform", operation, 30));
     }
 
     fn change(
@@ -361,6 +363,10 @@ impl World {
     }
 
     pub(crate) fn open(&mut self, profile: ProfileName, intent: Intent) {
+        self.open_by(Profile::named(profile), intent);
+    }
+
+    pub(crate) fn open_by(&mut self, profile: Profile, intent: Intent) {
         self.write(Fact::Opened(Box::new(Opening {
             case: "QC-2026-0001".to_owned(),
             intent,
@@ -368,58 +374,64 @@ impl World {
             owner: "team-a".to_owned(),
             reason: "not needed".to_owned(),
             ticket: None,
-            profile: Profile::named(profile),
+            profile,
             by: "olga".to_owned(),
         })));
     }
 
     /// Does what plans say until they say to wait, and returns until when.
     pub(crate) fn tick(&mut self) -> Timestamp {
+        self.tick_to(None)
+    }
+
+    /// The same, but stops as soon as the case is in `stage`.
+    pub(crate) fn tick_to(&mut self, stage: Option<Stage>) -> Timestamp {
         let mut depth = self.case.depth(self.now);
         for _ in 0..MAX_PLANS {
-            let seen = self.observe(depth);
-            let plan = plan(&self.case, &seen, self.now);
-            assert_eq!(plan, procedure::plan(&self.case, &seen, self.now), "a plan depends on nothing else");
-            (self.check)(self, &seen, &plan);
-            self.last = Some(plan.clone());
-            match plan.next {
+            if stage == Some(self.case.stage) {
+                return self.now;
+            }
+            match self.step(depth) {
                 Next::Wait { until } | Next::NeedsApproval { until, .. } => {
-                    assert!(until > self.now, "a wait into the past: {plan:?}");
+                    assert!(until > self.now, "a wait into the past: {:?}", self.last);
                     return until;
                 }
                 Next::Stop => return Timestamp::MAX,
                 Next::Observe { depth: closer } => depth = closer,
-                Next::Record(fact) => {
-                    assert!(
-                        self.case.admits(&fact, self.now),
-                        "a plan asks for a stray {fact:?} in {:?}",
-                        self.case.stage
-                    );
-                    self.write(fact);
-                    depth = self.case.depth(self.now).max(depth);
-                }
-                Next::Do(action) => {
-                    let id = self.case.next_intent;
-                    let fact =
-                        Fact::Intended { id, action: action.clone(), because: plan.because, evidence: seen.digest() };
-                    assert!(
-                        self.case.admits(&fact, self.now),
-                        "a plan asks for a stray {fact:?} in {:?}",
-                        self.case.stage
-                    );
-                    self.write(fact);
-                    match self.crashes.pop() {
-                        Some(Crash::BeforeAct) => {}
-                        Some(Crash::AfterAct) => drop(self.act(id, &action)),
-                        None => {
-                            let result = self.act(id, &action);
-                            self.write(result);
-                        }
+                Next::Record(_) | Next::Do(_) => depth = self.case.depth(self.now).max(depth),
+            }
+        }
+        panic!("the loop spins in {:?} at {}: {:?}", self.case.stage, self.now, self.last);
+    }
+
+    /// Looks, plans, and does the one thing that the plan says.
+    fn step(&mut self, depth: Depth) -> Next {
+        let seen = self.observe(depth);
+        let plan = plan(&self.case, &seen, self.now);
+        (self.check)(self, &seen, &plan);
+        self.last = Some(plan.clone());
+        match &plan.next {
+            Next::Wait { .. } | Next::NeedsApproval { .. } | Next::Stop | Next::Observe { .. } => {}
+            Next::Record(fact) => self.write_planned(fact.clone()),
+            Next::Do(action) => {
+                let id = self.case.next_intent;
+                let (because, evidence) = (plan.because, seen.digest());
+                self.write_planned(Fact::Intended { id, action: action.clone(), because, evidence });
+                let crash = self.crashes.pop();
+                if crash != Some(Crash::BeforeAct) {
+                    let result = self.act(id, action);
+                    if crash.is_none() {
+                        self.write(result);
                     }
                 }
             }
         }
-        panic!("the loop spins in {:?} at {}: {:?}", self.case.stage, self.now, self.last);
+        plan.next
+    }
+
+    fn write_planned(&mut self, fact: Fact) {
+        assert!(self.case.admits(&fact, self.now), "a plan asks for a stray {fact:?} in {:?}", self.case.stage);
+        self.write(fact);
     }
 
     fn act(&mut self, id: u32, action: &Action) -> Fact {
@@ -522,12 +534,6 @@ impl World {
 
     pub(crate) fn stage(&self) -> Stage {
         self.case.stage
-    }
-
-    /// What the case's terms make of what there is to see now.
-    pub(crate) fn assess(&self) -> procedure::Assessment {
-        let terms = self.case.terms().unwrap_or_else(|| procedure::Terms::of(Profile::named(ProfileName::Standard)));
-        assess(&self.observe(Depth::Full), &terms)
     }
 
     /// Whether the trail shows a use by somebody else since the start of the quiet window.
