@@ -11,34 +11,31 @@ use crate::finding::Finding;
 use crate::observation::UsageRow;
 use crate::span::{after, days};
 
-/// Uses closer together than this are one occurrence, which says nothing of a longer rhythm.
-const OCCURRENCE: SignedDuration = days(7);
-/// Added to the longest gap: a job may be late by a quarter, and by a weekend. Source: procedure.md 6.5.4.
+/// Added to the longest gap and to the next date: a job may be late by a quarter, and by a weekend. Source: procedure.md 6.5.4.
 const GRACE: SignedDuration = days(3);
 
-/// What one caller's uses, none of them after `quiet_since`, say about its next. `None` where it has stopped.
+/// What one caller's uses say about its next, as seen at `now` after a silence. `None` where it has stopped.
 pub(crate) fn cadence(
     principal: &str,
     rows: &[&UsageRow],
     now: Timestamp,
     soak_max: SignedDuration,
 ) -> Option<Finding> {
-    let mut known: Vec<Timestamp> =
+    let known: Vec<Timestamp> =
         rows.iter().flat_map(|row| row.days.iter().copied().chain([row.first, row.last])).collect();
-    known.sort();
-    known.dedup();
-    let (first, last) = (*known.first()?, *known.last()?);
-    let gap = known.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or(SignedDuration::ZERO);
-    let silence = now.duration_since(last);
-    let due = after(last, gap.saturating_add(gap / 4).saturating_add(GRACE));
-    if last.duration_since(first) >= silence && due < now {
+    let cadence = trail::cadence::cadence(&known)?;
+    let gap = cadence.longest_gap;
+    let by_gap = after(cadence.last, gap.saturating_add(gap / 4).saturating_add(GRACE));
+    let due = cadence.next_expected.map_or(by_gap, |next| by_gap.max(after(next, GRACE)));
+    let busy = cadence.last.duration_since(cadence.first);
+    if busy >= now.duration_since(cadence.last) && due < now {
         return None;
     }
-    let told = gap >= OCCURRENCE && now <= due && due <= after(now, soak_max);
+    let told = cadence.period.is_some() && now <= due && due <= after(now, soak_max);
     Some(Finding::Cadence {
         principal: Some(principal.to_owned()),
-        last,
-        gap: (gap >= OCCURRENCE).then_some(gap),
+        last: cadence.last,
+        gap: cadence.period.map(|_| gap),
         due: told.then_some(due),
     })
 }
