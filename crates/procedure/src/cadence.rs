@@ -2,7 +2,7 @@
 //!
 //! Quiet for ninety days says much about a service that called every minute, and nothing about a job that runs once a year. So a
 //! caller that used the key within the look-back, and not lately, is believed to have stopped only if it was busy for at least as long
-//! as it has been silent. Otherwise the soak must reach past its next use; and where that cannot be told, there is no verdict of QUIET.
+//! as it has been silent, or has been silent for more than a year. Otherwise the soak must reach past its next use; and where that cannot be told, there is no verdict of QUIET.
 
 use api::Timestamp;
 use jiff::SignedDuration;
@@ -13,6 +13,9 @@ use crate::span::{after, days};
 
 /// Added to the longest gap and to the next date: a job may be late by a quarter, and by a weekend. Source: procedure.md 6.5.4.
 const GRACE: SignedDuration = days(3);
+
+/// What comes back every year has come back within this.
+const SEASON: SignedDuration = days(400);
 
 /// What one caller's uses say about its next, as seen at `now` after a silence. `None` where it has stopped.
 pub(crate) fn cadence(
@@ -28,7 +31,8 @@ pub(crate) fn cadence(
     let by_gap = after(cadence.last, gap.saturating_add(gap / 4).saturating_add(GRACE));
     let due = cadence.next_expected.map_or(by_gap, |next| by_gap.max(after(next, GRACE)));
     let busy = cadence.last.duration_since(cadence.first);
-    if busy >= now.duration_since(cadence.last) && due < now {
+    let silence = now.duration_since(cadence.last);
+    if due < now && (silence <= busy || silence > SEASON) {
         return None;
     }
     let told = cadence.period.is_some() && now <= due && due <= after(now, soak_max);
@@ -80,6 +84,12 @@ mod tests {
     #[test]
     fn one_use_within_the_look_back_tells_nothing() {
         assert_eq!(due_in(uses(&[200])), None);
+    }
+
+    #[test]
+    fn a_season_that_did_not_come_back_in_a_year_is_over() {
+        assert_eq!(uses(&(500..600).collect::<Vec<_>>()), None);
+        assert_eq!(due_in(uses(&(300..400).collect::<Vec<_>>())), None);
     }
 
     #[test]

@@ -278,6 +278,18 @@ impl Case {
         !matches!(self.original, Some(KeyState::Disabled))
     }
 
+    /// Which step of which plan people are asked to approve now, if any.
+    pub fn asks(&self) -> Option<(Step, Digest)> {
+        let assessment = self.assessment.as_ref()?;
+        let step = match self.stage {
+            Stage::AwaitDisable => Step::Disable,
+            Stage::AwaitDelete => Step::Delete,
+            Stage::LastLook if self.assessed_here && self.approvals_needed(Step::Commit) > 0 => Step::Commit,
+            _ => return None,
+        };
+        (assessment.verdict == Verdict::Quiet).then(|| (step, assessment.plan_hash(step)))
+    }
+
     /// How many valid approvals `step` of `plan` has at `at`.
     pub fn approved(&self, step: Step, plan: Digest, at: Timestamp) -> u8 {
         let Some(profile) = self.profile() else { return 0 };

@@ -48,7 +48,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Standard in its rules, small in its numbers.
-fn brisk(on_attempt: OnAttempt) -> Profile {
+pub(crate) fn brisk(on_attempt: OnAttempt) -> Profile {
     Profile {
         soak_min: days(3),
         window_days: 7,
@@ -79,7 +79,7 @@ fn happen(world: &mut World, event: &Event) {
         }
         Event::Unknown(what) => world.unknown.push(what),
         Event::Known => world.unknown.clear(),
-        Event::Crash(crash) => world.crashes.push(*crash),
+        Event::Crash(crash) => world.crashes.push(Some(*crash)),
         Event::Foreign(operation) => world.foreign(operation),
         Event::Hold => world.say(Fact::Held { by: by(), reason: reason() }),
         Event::Resume => world.say(Fact::Resumed { by: by(), reason: reason() }),

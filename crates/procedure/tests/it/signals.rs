@@ -63,7 +63,7 @@ fn at(stage: Stage) -> World {
         if world.stage() == stage {
             return world;
         }
-        if world.asked().is_some() {
+        if world.case.asks().is_some() {
             let by = if world.stage() == Stage::AwaitDisable { "ben" } else { "cem" };
             world.approve(by);
         } else {

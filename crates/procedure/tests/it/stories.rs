@@ -1,8 +1,9 @@
 //! Stories: one line is what happens, and what has come of it once the loop has done what it can.
 
 use procedure::span::{after, days};
-use procedure::{Fact, Intent, Outcome, ProfileName, Reason, Span, Verdict};
+use procedure::{Fact, Intent, OnAttempt, Outcome, ProfileName, Reason, Span, Verdict};
 
+use crate::laws::brisk;
 use crate::world::{Crash, World};
 
 /// Runs a story: `what happens -> stage, key state`. The arrow may be left out.
@@ -47,14 +48,15 @@ fn happen(world: &mut World, what: &str) {
         ["foreign", operation] => world.foreign(operation),
         ["blind", length] => world.blind.push(Span::new(world.now, after(world.now, length_of(length)))),
         ["sleep", length] => return world.sleep(length_of(length)),
-        ["crash", "before"] => world.crashes.insert(0, Crash::BeforeAct),
-        ["crash", "after"] => world.crashes.insert(0, Crash::AfterAct),
-        ["crash", "not"] => world.crashes.clear(),
+        ["crash", "before"] => world.crashes.insert(0, Some(Crash::BeforeAct)),
+        ["crash", "after"] => world.crashes.insert(0, Some(Crash::AfterAct)),
         ["unknown", "key"] => world.unknown.push("key"),
         ["unknown", "clock"] => world.unknown.push("clock"),
         ["unknown", "events"] => world.unknown.push("events"),
         ["unknown", "policies"] => world.unknown.push("policies"),
         ["known"] => world.unknown.clear(),
+        ["deny", "DisableKey"] => world.denied.push("DisableKey"),
+        ["allow"] => world.denied.clear(),
         ["waive", finding] => world.waive(finding, None),
         ["waive", finding, subject] => world.waive(finding, Some(&format!("arn:aws:iam::111122223333:{subject}"))),
         ["hold", _] => world.say(Fact::Held { by: by(), reason: reason() }),
@@ -357,6 +359,30 @@ fn four_eyes() {
 }
 
 #[test]
+fn a_critical_key_needs_two_people_twice_and_one_to_let_it_go() {
+    let story = "
+        open critical  -> await-approval(disable)
+        approve ben    -> await-approval(disable)
+        approve ben    -> await-approval(disable)
+        approve cem    -> soaking
+        +99d           -> soaking
+        +2d            -> await-approval(delete)
+        approve cem    -> await-approval(delete)
+        approve dora   -> await-approval(delete)
+        approve emil   -> pending
+        +24d           -> pending
+        +37h           -> last-look, PendingDeletion
+    ";
+    let archived = || {
+        let mut world = World::quiet();
+        world.archive = Some(world.created);
+        world
+    };
+    check(archived(), &format!("{story}\n approve fay -> committed\n +6d -> closed, Gone"));
+    check(archived(), &format!("{story}\n +1d -> rescued, Enabled"));
+}
+
+#[test]
 fn a_sandbox_asks_once_and_holds_on_use() {
     check(
         World::quiet(),
@@ -447,12 +473,12 @@ fn a_changed_policy_makes_the_approval_stale() {
     let mut world = World::quiet();
     world.open(ProfileName::Standard, Intent::Retire);
     world.tick();
-    let (step, old) = world.asked().unwrap();
+    let (step, old) = world.case.asks().unwrap();
     world.policy = world.policy.replace("Enable IAM", "Allow IAM");
     world.say(Fact::Approved { step, plan: old, by: "ben".to_owned() });
     world.tick();
     assert_eq!(world.stage().as_str(), "await-approval(disable)");
-    let (_, new) = world.asked().unwrap();
+    let (_, new) = world.case.asks().unwrap();
     assert_ne!(old, new);
     world.approve("cem");
     world.tick();
@@ -517,40 +543,29 @@ fn a_human_can_rescue_at_any_time() {
 }
 
 #[test]
-fn crashes_between_intent_act_and_result_change_nothing() {
-    for crash in ["before", "after"] {
-        // The crashed act is, in turn: the capsule, DisableKey, the first probe.
-        for at in 0..3 {
-            let crashes = (0..=at).map(|step| if step == at { crash } else { "none" });
+fn a_crash_at_any_act_changes_nothing() {
+    // Scenario 9. The acts of the first day: capsule, DisableKey, probe; after the soak: capsule, ScheduleKeyDeletion, probes.
+    let story = "
+        approve ben    -> 
+        +5d            -> await-approval(delete), Disabled
+        approve cem    -> 
+        +7d            -> committed, PendingDeletion
+        +2d            -> closed, Gone
+    ";
+    for crash in [Crash::BeforeAct, Crash::AfterAct] {
+        for act in 0..24 {
             let mut world = World::quiet();
-            world.open(ProfileName::Standard, Intent::Retire);
+            world.open_by(brisk(OnAttempt::Restore), Intent::Retire);
             world.tick();
-            world.approve("ben");
-            for step in crashes {
-                if step != "none" {
-                    world.crashes = vec![if crash == "before" { Crash::BeforeAct } else { Crash::AfterAct }];
-                }
-                // One act at a time.
-                if at > 0 && step == "none" {
-                    continue;
-                }
-            }
-            check(
-                world,
-                "
-                +1h            -> soaking, Disabled
-                +31d           -> await-approval(delete)
-                crash before
-                approve cem
-                crash after
-                +1h            -> pending
-                crash after
-                +30d           -> committed
-                +2d            -> closed, Gone
-                ",
-            );
+            world.crashes = vec![None; act + 1];
+            world.crashes[0] = Some(crash);
+            check(world, story);
         }
     }
+}
+
+#[test]
+fn a_crash_in_the_rescue_delays_it_by_minutes() {
     check(
         World::quiet(),
         "
@@ -656,11 +671,16 @@ fn a_stolen_probe_role_is_not_invisible() {
 
 #[test]
 fn a_refusal_by_the_interlock_is_a_finding() {
-    let mut world = check(World::quiet(), "open standard -> await-approval(disable)");
-    world.crashes = vec![Crash::BeforeAct];
-    // The capsule is interrupted; by hand the journal then says that AWS refused DisableKey.
-    world.approve("ben");
-    world.tick();
-    world.advance(jiff::SignedDuration::from_mins(9));
-    assert_eq!(world.state_name(), "Enabled");
+    check(
+        World::quiet(),
+        "
+        open standard   -> await-approval(disable)
+        deny DisableKey
+        approve ben     -> assessed, Enabled
+        +1d             -> assessed, Enabled
+        allow
+        +3d             -> await-approval(disable), Enabled
+        approve ben     -> soaking, Disabled
+        ",
+    );
 }

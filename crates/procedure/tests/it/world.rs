@@ -11,7 +11,7 @@ use procedure::observation::{
 use procedure::span::{HOUR, after, before, days};
 use procedure::{
     Action, Case, Class, Depth, Digest, Done, Entry, Fact, Failure, Gap, Intent, KeyState, Next, Observation, Opening,
-    Plan, Presence, Profile, ProfileName, Seen, Source, Span, Stage, Step, Waived, plan,
+    Plan, Presence, Profile, ProfileName, Seen, Source, Span, Stage, Waived, plan,
 };
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -71,7 +71,10 @@ pub(crate) struct World {
     pub(crate) archive: Option<Timestamp>,
     /// Answers that cannot be had.
     pub(crate) unknown: Vec<&'static str>,
-    pub(crate) crashes: Vec<Crash>,
+    /// Operations that our role may not call.
+    pub(crate) denied: Vec<&'static str>,
+    /// How the next acts break off, the next one last; `None` for an act that does not.
+    pub(crate) crashes: Vec<Option<Crash>>,
     pub(crate) journal: Vec<Entry>,
     pub(crate) case: Case,
     /// The last plan.
@@ -102,6 +105,7 @@ impl World {
             grants: Seen::Seen(Vec::new()),
             archive: None,
             unknown: Vec::new(),
+            denied: Vec::new(),
             crashes: Vec::new(),
             journal: Vec::new(),
             case: Case::default(),
@@ -391,7 +395,11 @@ impl World {
             if stage == Some(self.case.stage) {
                 return self.now;
             }
-            match self.step(depth) {
+            let next = self.step(depth);
+            if let Next::NeedsApproval { step, plan, .. } = &next {
+                assert_eq!(self.case.asks(), Some((*step, *plan)));
+            }
+            match next {
                 Next::Wait { until } | Next::NeedsApproval { until, .. } => {
                     assert!(until > self.now, "a wait into the past: {:?}", self.last);
                     return until;
@@ -417,7 +425,7 @@ impl World {
                 let id = self.case.next_intent;
                 let (because, evidence) = (plan.because, seen.digest());
                 self.write_planned(Fact::Intended { id, action: action.clone(), because, evidence });
-                let crash = self.crashes.pop();
+                let crash = self.crashes.pop().flatten();
                 if crash != Some(Crash::BeforeAct) {
                     let result = self.act(id, action);
                     if crash.is_none() {
@@ -459,6 +467,9 @@ impl World {
             },
             Action::Disable | Action::Cancel | Action::Enable => {
                 let operation = action.operation().expect("a KMS operation");
+                if self.denied.contains(&operation) {
+                    return refused(("AccessDeniedException", "explicit deny in a resource-based policy".to_owned()));
+                }
                 match self.change(OPERATOR, operation, 30) {
                     Ok(request) => answered(request, None),
                     Err(error) => refused(error),
@@ -494,17 +505,9 @@ impl World {
         self.now = until;
     }
 
-    /// The hash of the plan for the step that is asked for now, or would be.
-    pub(crate) fn asked(&self) -> Option<(Step, Digest)> {
-        match &self.last.as_ref()?.next {
-            Next::NeedsApproval { step, plan, .. } => Some((*step, *plan)),
-            _ => None,
-        }
-    }
-
     /// A human agrees; what does not fit is refused, as the command line would.
     pub(crate) fn approve(&mut self, by: &str) {
-        let Some((step, plan)) = self.asked() else { return };
+        let Some((step, plan)) = self.case.asks() else { return };
         let fact = Fact::Approved { step, plan, by: by.to_owned() };
         if self.case.admits(&fact, self.now) {
             self.write(fact);
