@@ -16,6 +16,7 @@ pub mod commands;
 pub mod endpoint;
 mod notebook;
 pub mod reconcile;
+pub mod report;
 pub mod sight;
 #[cfg(test)]
 mod testing;

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use procedure::Entry;
 
 pub use chain::{Broken, MAX_LINK_BYTES};
+pub(crate) use files::{make_folders, publish_over};
 pub use folder::Folder;
 pub use id::{CaseId, InvalidCaseId};
 pub use journal::{Fault, Journal};

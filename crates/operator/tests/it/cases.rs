@@ -16,7 +16,7 @@ const MAX_ROUNDS: usize = 5_000;
 
 /// Something that happens in the world, so long after the case was opened.
 #[derive(Debug, Clone, Copy)]
-enum Event {
+pub(crate) enum Event {
     /// A role calls an operation.
     Call(&'static str, &'static str),
     /// Events are not delivered any more.
@@ -27,7 +27,7 @@ enum Event {
 use Event::{Abandon, Blind, Call};
 
 /// A profile whose case takes nine days, with few probes.
-fn quick() -> Profile {
+pub(crate) fn quick() -> Profile {
     Profile {
         probe_every: SignedDuration::from_hours(6),
         blind_after: SignedDuration::from_hours(13),
@@ -50,10 +50,10 @@ pub(crate) fn new_case(profile: Profile) -> NewCase {
 }
 
 /// How a case ended.
-struct Ended {
-    folder: Folder,
+pub(crate) struct Ended {
+    pub(crate) folder: Folder,
     _temp: tempfile::TempDir,
-    world: Fake,
+    pub(crate) world: Fake,
     case: Case,
     /// What the last process did.
     steps: i64,
@@ -65,7 +65,7 @@ pub(crate) fn scratch() -> tempfile::TempDir {
 }
 
 /// Runs a case to its end. Each process lives for as many steps as `lives` says, the last for ever.
-fn run(profile: Profile, script: &[(SignedDuration, Event)], lives: &[i64]) -> Ended {
+pub(crate) fn run(profile: Profile, script: &[(SignedDuration, Event)], lives: &[i64]) -> Ended {
     let temp = scratch();
     let folder = Folder::at(temp.path().join("cases"));
     let world = Fake::new(Fuse::never());

@@ -2,4 +2,5 @@
 
 mod cases;
 mod crash;
+mod report;
 mod world;
