@@ -15,13 +15,17 @@ use crate::observation::{Attempt, ControlChange, KeyState};
 use crate::plan::{Action, Step};
 use crate::profile::Profile;
 use crate::reason::Reason;
-use crate::span::{after, before, union};
+use crate::span::{DAY, after, before, union};
 use crate::stage::{Outcome, Stage};
 use crate::turn::{Turn, turn};
 
 /// How long an effect may take to show: eventual consistency of KMS, and a runner that was held up between intent and act.
 /// After that an intent without effect is settled as having had none. (Ours; KMS says its changes take "up to five minutes" to spread.)
 pub const SETTLE: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long before an assessment the watch begins: events that were still under way when it was made. (Ours; CloudTrail delivers within
+/// minutes on average, and guarantees nothing.)
+const OVERLAP: SignedDuration = DAY;
 
 /// Probes that are remembered as not yet back; older ones prove nothing any more.
 const MAX_OUTSTANDING: usize = 64;
@@ -259,10 +263,10 @@ impl Case {
         })
     }
 
-    /// Since when attempts and changes are wanted whole in every observation: from the moment the key was to be disabled, or that
-    /// the assessment in force looked at. `None` while nothing is watched.
+    /// Since when attempts and changes are wanted whole in every observation: what the assessment in force looked at, and
+    /// a day before it, for events that were still under way. `None` while nothing is assessed.
     pub fn watch_since(&self) -> Option<Timestamp> {
-        self.assessment.as_ref().map(|assessment| assessment.at)
+        self.assessment.as_ref().map(|assessment| before(assessment.at, OVERLAP))
     }
 
     /// Whether this case has, or may have, changed the key, and not yet given it back.
