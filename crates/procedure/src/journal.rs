@@ -274,3 +274,28 @@ pub enum Failure {
     /// No answer came, and the key was found unchanged after long enough.
     NoEffect,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As version 1 was first written. It must be read for ever.
+    const FIRST: &str = r#"{"version":1,"at":"2026-06-01T00:00:00Z","fact":{"intended":{"id":7,"action":{"schedule":{"window-days":30}},
+        "because":{"gates-passed":{"step":"delete"}},"evidence":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}}}"#;
+
+    #[test]
+    fn the_first_version_is_read() {
+        let entry: Entry = serde_json::from_str(FIRST).unwrap();
+        let Fact::Intended { id: 7, action, because, .. } = &entry.fact else { panic!("an intent: {entry:?}") };
+        assert_eq!(*action, Action::Schedule { window_days: 30 });
+        assert_eq!(*because, Reason::GatesPassed { step: Step::Delete });
+        let again = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<Entry>(&again).unwrap(), entry);
+    }
+
+    #[test]
+    fn an_unknown_version_is_refused_and_says_so() {
+        let error = serde_json::from_str::<Entry>(&FIRST.replace(r#""version":1"#, r#""version":2"#)).unwrap_err();
+        assert!(error.to_string().starts_with("journal entry of version `2`"), "{error}");
+    }
+}

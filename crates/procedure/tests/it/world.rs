@@ -218,8 +218,15 @@ impl World {
         let history = Span::new(before(self.now, days(90)), self.now);
         let archive = self.archive.map(|since| Span::new(since, self.now));
         let reach = archive.map_or(history.since, |span| span.since.min(history.since));
-        let visible: Vec<(usize, &Event)> =
-            self.events.iter().enumerate().filter(|(_, event)| self.is_visible(event) && event.at >= reach).collect();
+        // A watch leaves out what it may: our own calls, once they are old news.
+        let news = before(self.now, days(2));
+        let wanted = |event: &Event| depth == Depth::Full || event.principal != OPERATOR || event.at >= news;
+        let visible: Vec<(usize, &Event)> = self
+            .events
+            .iter()
+            .enumerate()
+            .filter(|(_, event)| wanted(event) && event.at >= reach && self.is_visible(event))
+            .collect();
         let since = self.case.watch_since().unwrap_or(history.since).max(history.since);
         let recent = || visible.iter().filter(|(_, event)| event.at >= since);
         let is_change = |event: &Event| Class::of(&event.operation, None) == Class::Manage;
