@@ -14,8 +14,10 @@ use crate::disk;
 use crate::load::{self, Seen};
 use crate::request::{Operation, signed};
 
-/// Connections at a time, one row of the table each.
+/// Connections at a time where nothing else is asked for, one row of the table each.
 pub const CONNECTIONS: [usize; 3] = [1, 8, 64];
+/// Most connections at a time.
+pub const MAX_CONNECTIONS: usize = 512;
 /// Signed requests that the load goes through in turn.
 const REQUESTS: usize = 256;
 /// A signature is good for five minutes, and the requests are signed before each pair of steps: a step must end well before.
@@ -26,10 +28,12 @@ pub const MAX_ROUNDS: u32 = 20;
 const WARM_UP: f64 = 0.2;
 
 /// What to measure.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// What is asked for.
     pub operation: Operation,
+    /// Connections at a time, 1 to [`MAX_CONNECTIONS`] each, one row each.
+    pub connections: Vec<usize>,
     /// Length of a step, at most [`MAX_STEP_SECONDS`].
     pub step: Duration,
     /// How often the two servers take turns, at most [`MAX_ROUNDS`].
@@ -84,6 +88,10 @@ pub struct Report {
 /// Where a server does not start, or refuses a request: a benchmark of refusals would be worth nothing.
 pub fn measure(program: &Path, folder: &Path, plan: &Plan) -> Result<Report> {
     ensure!(plan.step.as_secs_f64() <= MAX_STEP_SECONDS, "a step is at most {MAX_STEP_SECONDS} seconds long");
+    ensure!(
+        plan.connections.iter().all(|connections| (1..=MAX_CONNECTIONS).contains(connections)),
+        "there are 1 to {MAX_CONNECTIONS} connections"
+    );
     ensure!((1..=MAX_ROUNDS).contains(&plan.rounds), "there are 1 to {MAX_ROUNDS} rounds");
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let data = tempfile::tempdir_in(folder)?;
@@ -93,8 +101,8 @@ pub fn measure(program: &Path, folder: &Path, plan: &Plan) -> Result<Report> {
 
     let mut syncs = vec![disk::syncs_per_second(data.path(), plan.step)?];
     let mut rows = Vec::new();
-    for connections in CONNECTIONS {
-        rows.push(compare(&hello, &quietus, &calls, connections, plan)?);
+    for connections in &plan.connections {
+        rows.push(compare(&hello, &quietus, &calls, *connections, plan)?);
         syncs.push(disk::syncs_per_second(data.path(), plan.step)?);
     }
     let disk_syncs_per_second = syncs.iter().sum::<f64>() / syncs.len() as f64;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bench::child::Role;
 use bench::request::Operation;
-use bench::serve::{MAX_ROUNDS, MAX_STEP_SECONDS, Plan, measure};
+use bench::serve::{CONNECTIONS, MAX_ROUNDS, MAX_STEP_SECONDS, Plan, measure};
 use clap::Parser;
 
 /// Measures Quietus beside a hello-world server and the disk, at 1, 8 and 64 connections.
@@ -17,6 +17,9 @@ struct Arguments {
     /// What to ask for.
     #[arg(long, value_enum, default_value = "encrypt")]
     operation: Operation,
+    /// Connections at a time; again for another row.
+    #[arg(long, default_values_t = CONNECTIONS)]
+    connections: Vec<usize>,
     /// Length of a step in seconds; there are two for each number of connections and round.
     #[arg(long, default_value_t = 2.0, value_parser = step)]
     seconds: f64,
@@ -42,7 +45,8 @@ fn main() -> Result<()> {
     let beside = || program.parent().unwrap_or(Path::new(".")).join("bench-data");
     let folder = arguments.folder.clone().unwrap_or_else(beside);
     let step = Duration::from_secs_f64(arguments.seconds);
-    let plan = Plan { operation: arguments.operation, step, rounds: arguments.rounds };
+    let Arguments { operation, connections, rounds, .. } = arguments;
+    let plan = Plan { operation, connections, step, rounds };
     let report = measure(&program, &folder, &plan)?;
     let text = if arguments.json { serde_json::to_string(&report)? } else { report.to_string() };
     writeln!(std::io::stdout(), "{text}").context("the report could not be written")
