@@ -3,7 +3,7 @@
 //! Each is parsed once, at the edge, and cannot be wrong afterwards. All but the alias are small and `Copy`, so that a request
 //! carries them without allocating.
 
-use std::fmt;
+use std::fmt::{self, Display as _};
 use std::str::FromStr;
 
 /// What was wrong with an identifier: the text that was given, and what it should have been.
@@ -51,9 +51,21 @@ impl FromStr for AccountId {
     }
 }
 
+impl AccountId {
+    fn digits(self) -> [u8; 12] {
+        let mut digits = [b'0'; 12];
+        let mut rest = self.0;
+        for digit in digits.iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        digits
+    }
+}
+
 impl fmt::Display for AccountId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:012}", self.0)
+        out.write_str(ascii(&self.digits()))
     }
 }
 
@@ -91,14 +103,13 @@ impl FromStr for Region {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Region, InvalidId> {
-        let expected = "a Region such as `eu-west-1`";
-        let words: Vec<&str> = text.split('-').collect();
-        let (number, names) = words.split_last().ok_or_else(|| invalid(text, expected))?;
-        let named = names.len() >= 2
-            && names.iter().all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()));
+        let wrong = || invalid(text, "a Region such as `eu-west-1`");
+        let (names, number) = text.rsplit_once('-').ok_or_else(wrong)?;
+        let named = names.contains('-')
+            && names.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()));
         let numbered = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
         if text.len() > REGION_BYTES || !named || !numbered {
-            return Err(invalid(text, expected));
+            return Err(wrong());
         }
         let mut bytes = [0; REGION_BYTES];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
@@ -176,43 +187,59 @@ impl FromStr for KeyId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<KeyId, InvalidId> {
-        let wrong = || invalid(text, "a key ID");
-        let lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        let parse = |digits: &str| u128::from_str_radix(digits, 16).map_err(|_| wrong());
-        if let Some(digits) = text.strip_prefix("mrk-") {
-            if digits.len() != 32 || !digits.bytes().all(lower_hex) {
-                return Err(wrong());
-            }
-            return Ok(KeyId { uuid: parse(digits)?, multi_region: true });
-        }
-        let shaped = text.len() == 36
-            && text.bytes().enumerate().all(|(at, b)| match at {
-                8 | 13 | 18 | 23 => b == b'-',
-                _ => lower_hex(b),
-            });
-        if !shaped {
-            return Err(wrong());
-        }
-        Ok(KeyId { uuid: parse(&text.replace('-', ""))?, multi_region: false })
+        let (dashed, multi_region) = match text.strip_prefix("mrk-") {
+            Some(digits) => (digits, true),
+            None => (text, false),
+        };
+        let shaped = match multi_region {
+            true => dashed.len() == 32,
+            false => dashed.len() == 36 && DASHES.iter().all(|at| dashed.as_bytes()[*at] == b'-'),
+        };
+        let digits = dashed.bytes().enumerate().filter(|(at, _)| multi_region || !DASHES.contains(at));
+        let uuid = digits.map(|(_, digit)| hex_value(digit)).try_fold(0, |uuid, value| Some(uuid << 4 | value?));
+        let uuid = uuid.filter(|_| shaped).ok_or_else(|| invalid(text, "a key ID"))?;
+        Ok(KeyId { uuid, multi_region })
+    }
+}
+
+/// Where the dashes of a UUID are.
+const DASHES: [usize; 4] = [8, 13, 18, 23];
+
+fn hex_value(digit: u8) -> Option<u128> {
+    match digit {
+        b'0'..=b'9' => Some(u128::from(digit - b'0')),
+        b'a'..=b'f' => Some(u128::from(digit - b'a' + 10)),
+        _ => None,
     }
 }
 
 impl fmt::Display for KeyId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut digits = [0; 32];
+        hex(&self.uuid.to_be_bytes(), &mut digits);
         if self.multi_region {
-            return write!(out, "mrk-{:032x}", self.uuid);
+            out.write_str("mrk-")?;
+            return out.write_str(ascii(&digits));
         }
-        let u = self.uuid;
-        write!(
-            out,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            u >> 96,
-            (u >> 80) & 0xffff,
-            (u >> 64) & 0xffff,
-            (u >> 48) & 0xffff,
-            u & 0xffff_ffff_ffff
-        )
+        let mut dashed = [b'-'; 36];
+        for (from, to) in [(0..8, 0..8), (8..12, 9..13), (12..16, 14..18), (16..20, 19..23), (20..32, 24..36)] {
+            dashed[to].copy_from_slice(&digits[from]);
+        }
+        out.write_str(ascii(&dashed))
     }
+}
+
+/// Writes `bytes` as lower-case hex digits; `out` is twice as long.
+pub fn hex(bytes: &[u8], out: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (two, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        two[0] = DIGITS[usize::from(byte >> 4)];
+        two[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
+fn ascii(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// A KMS key by its full name: `arn:aws:kms:<region>:<account>:key/<key ID>`.
@@ -228,7 +255,23 @@ pub struct KeyArn {
 
 impl fmt::Display for KeyArn {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "arn:{}:kms:{}:{}:key/{}", self.region.partition(), self.region, self.account, self.key)
+        write_arn_head(out, self.region, self.account)?;
+        out.write_str(":key/")?;
+        self.key.fmt(out)
+    }
+}
+
+/// `arn:<partition>:kms:<region>:<account>`, piece by piece: every answer and record names a key, and `write!` takes ten times as long.
+fn write_arn_head(out: &mut fmt::Formatter<'_>, region: Region, account: AccountId) -> fmt::Result {
+    for piece in ["arn:", region.partition(), ":kms:", region.as_str(), ":"] {
+        out.write_str(piece)?;
+    }
+    account.fmt(out)
+}
+
+impl serde::Serialize for KeyArn {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -294,7 +337,9 @@ pub struct AliasArn {
 
 impl fmt::Display for AliasArn {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "arn:{}:kms:{}:{}:{}", self.region.partition(), self.region, self.account, self.alias)
+        write_arn_head(out, self.region, self.account)?;
+        out.write_str(":")?;
+        out.write_str(self.alias.as_str())
     }
 }
 
@@ -375,7 +420,13 @@ mod tests {
             "fake-key-id",
             "alias/",
             "1234ABCD-12ab-34cd-56ef-1234567890ab",
+            "1234abcd-12ab-34cd-56ef-1234567890a",
+            "1234abcd012ab-34cd-56ef-1234567890ab",
+            "1234abcd-12ab-34cd-56ef-1234567890-b",
+            "1234abcd-12ab-34cd-56ef-1234567890é",
             "mrk-12",
+            "mrk-1234abcd-2ab34cd56ef1234567890ab",
+            "mrk-1234abcd12ab34cd56ef1234567890ab0",
             "arn:aws:kms:us-west-2:1111:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "arn:aws:s3:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             "arn:aws-cn:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
@@ -388,6 +439,8 @@ mod tests {
         }
         assert!("12345678901".parse::<AccountId>().is_err());
         assert_eq!("000000000042".parse::<AccountId>().unwrap().to_string(), "000000000042");
+        assert_eq!(AccountId::from_number(999_999_999_999).unwrap().to_string(), "999999999999");
+        assert_eq!(AccountId::from_number(1_000_000_000_000), None);
     }
 
     #[test]

@@ -13,6 +13,6 @@ pub mod validate;
 
 pub use class::Class;
 pub use fault::Fault;
-pub use id::{AccountId, AliasArn, AliasName, InvalidId, KeyArn, KeyId, KeyRef, Region};
+pub use id::{AccountId, AliasArn, AliasName, InvalidId, KeyArn, KeyId, KeyRef, Region, hex};
 pub use jiff::Timestamp;
 pub use operation::{KeyUsage, Keys, Needs, OPERATIONS, Operation, Service, find};

@@ -40,6 +40,12 @@ impl<'a> Fields<'a> {
         let value = self.0.iter().rev().find(|(member, _)| member == name)?.1;
         (value.get() != "null").then_some(value)
     }
+
+    /// All members in the order of the request, each name once: of several the last, as AWS reads it.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        let is_last = |at: usize| !self.0[at + 1..].iter().any(|(later, _)| *later == self.0[at].0);
+        (0..self.0.len()).filter(move |at| is_last(*at)).map(|at| (self.0[at].0.as_ref(), self.0[at].1))
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
@@ -146,8 +152,11 @@ pub struct Reader<'f, 'a> {
 
 /// `KeyId` as messages and CloudTrail spell it: `keyId`.
 pub fn lower_first(name: &str) -> String {
-    let mut chars = name.chars();
-    chars.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(chars).collect()
+    let mut lowered = name.to_owned();
+    if let Some(first) = lowered.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    lowered
 }
 
 impl<'a> Reader<'_, 'a> {
@@ -163,7 +172,9 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
+    /// Notes a broken constraint of the member at `path`, which begins with the member's name.
     fn broken(&self, value: Option<&str>, path: &str, constraint: &str) {
+        let path = lower_first(path);
         let shown = value.map(|value| format!(" '{value}'")).unwrap_or_default();
         let text = format!("Value{shown} at '{path}' failed to satisfy constraint: {constraint}");
         self.problems.borrow_mut().broken.push(text);
@@ -230,11 +241,10 @@ impl<'a> Reader<'_, 'a> {
         pattern: Option<Pattern>,
     ) -> Option<Cow<'a, str>> {
         let Text(text) = self.decode(self.member(name, presence)?, "a String")?;
-        let path = lower_first(name);
-        self.length(Some(&text), text.chars().count(), &path, &lengths);
+        self.length(Some(&text), text.chars().count(), name, &lengths);
         if let Some(pattern) = pattern.filter(|pattern| !(pattern.accepts)(&text)) {
             let rule = format!("Member must satisfy regular expression pattern: {}", pattern.shown);
-            self.broken(Some(&text), &path, &rule);
+            self.broken(Some(&text), name, &rule);
         }
         Some(text)
     }
@@ -245,7 +255,7 @@ impl<'a> Reader<'_, 'a> {
         let chosen = values.iter().copied().find(|value| *value == text);
         if chosen.is_none() {
             let rule = format!("Member must satisfy enum value set: [{}]", values.join(", "));
-            self.broken(Some(&text), &lower_first(name), &rule);
+            self.broken(Some(&text), name, &rule);
         }
         chosen
     }
@@ -253,14 +263,13 @@ impl<'a> Reader<'_, 'a> {
     /// An optional whole number.
     pub fn number(&self, name: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let value: i64 = self.decode(self.member(name, Presence::Optional)?, "an Integer")?;
-        let path = lower_first(name);
         if value < *range.start() {
             let text = format!("Member must have value greater than or equal to {}", range.start());
-            self.broken(Some(&value.to_string()), &path, &text);
+            self.broken(Some(&value.to_string()), name, &text);
         }
         if value > *range.end() {
             let text = format!("Member must have value less than or equal to {}", range.end());
-            self.broken(Some(&value.to_string()), &path, &text);
+            self.broken(Some(&value.to_string()), name, &text);
         }
         Some(value)
     }
@@ -299,7 +308,7 @@ impl<'a> Reader<'_, 'a> {
             self.wrong_type(raw, "a Blob");
             return None;
         };
-        self.length(None, bytes.len(), &lower_first(name), &lengths);
+        self.length(None, bytes.len(), name, &lengths);
         Some(bytes)
     }
 
@@ -327,10 +336,9 @@ impl<'a> Reader<'_, 'a> {
         lengths: RangeInclusive<usize>,
     ) -> Vec<Cow<'a, str>> {
         let items: Vec<&'a RawValue> = self.items(name, presence, counts);
-        let path = lower_first(name);
         let read = |(at, raw): (usize, &'a RawValue)| {
             let Text(text) = self.decode(raw, "a String")?;
-            self.length(Some(&text), text.chars().count(), &format!("{path}.{}.member", at + 1), &lengths);
+            self.length(Some(&text), text.chars().count(), &format!("{name}.{}.member", at + 1), &lengths);
             Some(text)
         };
         items.into_iter().enumerate().filter_map(read).collect()
@@ -367,7 +375,7 @@ impl<'a> Reader<'_, 'a> {
     fn items(&self, name: &str, presence: Presence, counts: RangeInclusive<usize>) -> Vec<&'a RawValue> {
         let Some(raw) = self.member(name, presence) else { return Vec::new() };
         let Some(items) = self.decode::<Vec<&'a RawValue>>(raw, "a List") else { return Vec::new() };
-        self.length(Some(raw.get()), items.len(), &lower_first(name), &counts);
+        self.length(Some(raw.get()), items.len(), name, &counts);
         items
     }
 

@@ -43,7 +43,9 @@ impl MaterialId {
 
 impl fmt::Display for MaterialId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        let mut digits = [0; 64];
+        api::hex(&self.0, &mut digits);
+        out.write_str(std::str::from_utf8(&digits).expect("hex digits are ASCII"))
     }
 }
 

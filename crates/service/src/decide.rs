@@ -10,9 +10,8 @@ use api::validate::{Fields, Request};
 use api::{AliasArn, Fault, KeyArn, Service};
 use lifecycle::permit;
 use serde::Serialize;
-use serde_json::Value;
 use store::{Batch, BatchId, Version};
-use trail::record::Resource;
+use trail::record::{Json, Resource};
 
 use crate::authorize::{self, Asks};
 use crate::call::{Call, Commit, Effect, Use};
@@ -46,10 +45,10 @@ pub fn decide(state: &State, vault: &Vault, call: &Call<'_>) -> Effect {
     match result {
         Err(fault) => {
             let record = record::call(call, &seen, parameters, Err(&fault));
-            Effect { reply: Err(fault), commit: Commit::Append(record.to_json()), uses: Vec::new() }
+            Effect { reply: Err(fault), commit: Commit::Append(record), uses: Vec::new() }
         }
         Ok(done) => {
-            let record = record::call(call, &seen, parameters, Ok(done.shown)).to_json();
+            let record = record::call(call, &seen, parameters, Ok(done.shown));
             let commit = match done.change {
                 None => Commit::Append(record),
                 Some(change) => Commit::Batch(change.into_batch(batch_id(call.event_id), record)),
@@ -80,7 +79,7 @@ pub fn answer_elsewhere(call: &Call<'_>, reply: impl FnOnce(&Fields<'_>) -> Resu
     };
     let outcome = result.as_ref().map(|_| None);
     let record = record::call(call, &Seen::default(), parameters, outcome);
-    Effect { reply: result, commit: Commit::Append(record.to_json()), uses: Vec::new() }
+    Effect { reply: result, commit: Commit::Append(record), uses: Vec::new() }
 }
 
 /// A batch is found again by the ID of its record: both are the same UUID.
@@ -97,7 +96,7 @@ pub(crate) struct Seen {
     /// The alias that an alias operation is about.
     pub(crate) alias: Option<AliasArn>,
     /// `additionalEventData`.
-    pub(crate) additional: Option<Value>,
+    pub(crate) additional: Option<Json>,
 }
 
 impl Seen {
@@ -112,7 +111,7 @@ pub(crate) struct Done {
     reply: Vec<u8>,
     change: Option<Change>,
     /// `responseElements` of the record.
-    shown: Option<Value>,
+    shown: Option<Json>,
 }
 
 impl Done {
@@ -134,14 +133,14 @@ impl Done {
     }
 
     /// With these `responseElements` in the record.
-    pub(crate) fn showing(mut self, shown: Value) -> Done {
-        self.shown = Some(shown);
+    pub(crate) fn showing(mut self, shown: &impl Serialize) -> Done {
+        self.shown = Some(Json::of(shown));
         self
     }
 
     /// With the key ARN as `responseElements`, as operations without an answer are recorded since December 2022.
     pub(crate) fn about(self, arn: &KeyArn) -> Done {
-        self.showing(serde_json::json!({ "keyId": arn.to_string() }))
+        self.showing(&serde_json::json!({ "keyId": arn }))
     }
 }
 
@@ -237,8 +236,8 @@ impl<'a> Asked<'a> {
     }
 
     /// The record shall carry this `additionalEventData`.
-    pub(crate) fn note_additional(&self, data: Value) {
-        self.seen.borrow_mut().additional = Some(data);
+    pub(crate) fn note_additional(&self, data: &impl Serialize) {
+        self.seen.borrow_mut().additional = Some(Json::of(data));
     }
 
     /// Refuses with DryRunOperationException when the caller only wanted to know.

@@ -6,110 +6,223 @@
 use std::borrow::Cow;
 
 use api::validate::{Fields, lower_first};
-use api::{Fault, Keys, Operation, Service};
-use serde_json::{Map, Value};
-use trail::record::{EventType, Record, TlsDetails, UserIdentity, aws_date};
+use api::{Fault, KeyArn, Keys, Operation, Service};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+use trail::record::{EventType, Json, Record, TlsDetails, UserIdentity, aws_date};
 
 use crate::call::{Call, Caller, CallerKind};
 use crate::decide::Seen;
 
-/// The record of a call that ended with `outcome`: what is shown of the answer, or the fault.
+/// How deep a member of a request may be nested to be shown; the API's deepest has three levels.
+const DEPTH: u8 = 8;
+
+/// The record of a call that ended with `outcome`, as JSON: what is shown of the answer, or the fault.
 pub(crate) fn call(
     call: &Call<'_>,
     seen: &Seen,
-    parameters: Option<Value>,
-    outcome: Result<Option<Value>, &Fault>,
-) -> Record {
+    parameters: Option<Json>,
+    outcome: Result<Option<Json>, &Fault>,
+) -> Vec<u8> {
     let (shown, fault) = match outcome {
         Ok(shown) => (shown, None),
         Err(fault) => (None, Some(fault)),
     };
     // A denied call shows no parameters and is named as event history names it.
     let denied = fault.is_some_and(|fault| fault.code == "AccessDeniedException");
-    Record {
+    let record = Record {
         user_identity: identity(call.caller),
         event_time: call.now,
-        event_source: Cow::Borrowed(call.operation.service.event_source()),
-        event_name: Cow::Borrowed(call.operation.name),
+        event_source: call.operation.service.event_source(),
+        event_name: call.operation.name,
         aws_region: call.region,
-        source_ip_address: Cow::Owned(call.origin.source_ip.to_owned()),
-        user_agent: (!call.origin.user_agent.is_empty()).then(|| Cow::Owned(call.origin.user_agent.to_owned())),
-        error_code: fault.map(|fault| Cow::Borrowed(if denied { "AccessDenied" } else { fault.code })),
-        error_message: fault.and_then(|fault| fault.message.clone()),
+        source_ip_address: call.origin.source_ip,
+        user_agent: Some(call.origin.user_agent).filter(|agent| !agent.is_empty()),
+        error_code: fault.map(|fault| if denied { "AccessDenied" } else { fault.code }),
+        error_message: fault.and_then(|fault| fault.message.as_deref()),
         request_parameters: parameters.filter(|_| !denied),
         response_elements: shown,
         additional_event_data: seen.additional.clone().filter(|_| fault.is_none()),
-        request_id: Some(call.request_id.to_owned()),
-        event_id: call.event_id.to_owned(),
+        request_id: Some(call.request_id),
+        event_id: call.event_id,
         read_only: call.operation.read_only,
         resources: seen.resources(),
         event_type: EventType::AwsApiCall,
         recipient_account_id: call.caller.account,
         shared_event_id: None,
         service_event_details: None,
-        tls_details: call.origin.tls.map(|(version, suite)| TlsDetails {
-            tls_version: Cow::Owned(version.to_owned()),
-            cipher_suite: Cow::Owned(suite.to_owned()),
-            client_provided_host_header: call.origin.host.to_owned(),
+        tls_details: call.origin.tls.map(|(tls_version, cipher_suite)| TlsDetails {
+            tls_version,
+            cipher_suite,
+            client_provided_host_header: call.origin.host,
         }),
-    }
+    };
+    record.to_json()
 }
 
-fn identity(caller: &Caller) -> UserIdentity {
-    match &caller.kind {
-        CallerKind::Root => UserIdentity::root(caller.account, caller.access_key_id.as_str()),
-        CallerKind::User { name } => {
-            UserIdentity::user(caller.account, name, caller.unique_id(), caller.access_key_id.as_str())
-        }
+fn identity(caller: &Caller) -> UserIdentity<'_> {
+    let Caller { account, arn, kind, access_key_id } = caller;
+    match kind {
+        CallerKind::Root => UserIdentity::Root { account: *account, arn, access_key_id },
+        CallerKind::User { name } => UserIdentity::User {
+            account: *account,
+            arn,
+            name,
+            principal_id: Cow::Owned(caller.unique_id()),
+            access_key_id,
+        },
     }
 }
 
 /// `requestParameters`: the recorded members of the request, their names beginning with a lower-case letter.
-pub(crate) fn parameters(operation: &Operation, fields: &Fields<'_>, seen: &Seen) -> Option<Value> {
-    let mut shown = Map::new();
-    for name in operation.recorded {
-        let Some(raw) = fields.raw(name) else { continue };
-        let Ok(value) = serde_json::from_str::<Value>(raw.get()) else { continue };
-        let value = match value {
-            // The names in an encryption context are the caller's own; those in a list of structures are the API's.
-            Value::Array(items) => Value::Array(items.into_iter().map(lower_names).collect()),
-            Value::Number(seconds) if name.ends_with("Time") => {
-                seconds.as_f64().and_then(date).unwrap_or(Value::Number(seconds))
-            }
-            other => other,
+pub(crate) fn parameters(operation: &Operation, fields: &Fields<'_>, seen: &Seen) -> Option<Json> {
+    let shown = Parameters { operation, fields, seen };
+    (!shown.is_empty()).then(|| Json::of(&shown))
+}
+
+/// What is shown of a request. Written straight from the request's own text, since every call is recorded.
+struct Parameters<'a> {
+    operation: &'a Operation,
+    fields: &'a Fields<'a>,
+    seen: &'a Seen,
+}
+
+impl Parameters<'_> {
+    fn is_empty(&self) -> bool {
+        let given = self.operation.recorded.iter().any(|name| self.fields.raw(name).is_some());
+        !given && self.defaults().next().is_none() && self.key().is_none()
+    }
+
+    /// Members that AWS shows with their default where the request leaves them out.
+    fn defaults(&self) -> impl Iterator<Item = &'static str> {
+        let recorded = self.operation.recorded.iter().copied();
+        let algorithms = recorded.filter(|name| name.ends_with("EncryptionAlgorithm"));
+        algorithms.filter(|name| self.operation.service == Service::Kms && self.fields.raw(name).is_none())
+    }
+
+    /// The caller need not name the key of a ciphertext; the record does, by the ARN that the ciphertext led to.
+    fn key(&self) -> Option<(&'static str, &KeyArn)> {
+        let name = match self.operation.keys {
+            Keys::Ciphertext => "keyId",
+            Keys::CiphertextAndDestination => "sourceKeyId",
+            Keys::None | Keys::Id | Keys::IdOrAlias | Keys::Alias => return None,
         };
-        shown.insert(lower_first(name), value);
-    }
-    if operation.service == Service::Kms {
-        for name in operation.recorded.iter().filter(|name| name.ends_with("EncryptionAlgorithm")) {
-            shown.entry(lower_first(name)).or_insert_with(|| Value::from("SYMMETRIC_DEFAULT"));
-        }
-    }
-    match operation.keys {
-        // The caller need not name the key; the record does, by the ARN that the ciphertext led to.
-        Keys::Ciphertext => {
-            if let Some(key) = seen.keys.first() {
-                shown.insert("keyId".to_owned(), Value::from(key.to_string()));
-            }
-        }
-        Keys::CiphertextAndDestination => {
-            if let Some(key) = seen.keys.first() {
-                shown.insert("sourceKeyId".to_owned(), Value::from(key.to_string()));
-            }
-        }
-        Keys::None | Keys::Id | Keys::IdOrAlias | Keys::Alias => {}
-    }
-    (!shown.is_empty()).then_some(Value::Object(shown))
-}
-
-fn lower_names(item: Value) -> Value {
-    match item {
-        Value::Object(members) => members.into_iter().map(|(name, value)| (lower_first(&name), value)).collect(),
-        other => other,
+        self.seen.keys.first().map(|key| (name, key))
     }
 }
 
-fn date(seconds: f64) -> Option<Value> {
-    let whole = api::Timestamp::from_second(seconds as i64).ok()?;
-    Some(Value::from(aws_date(whole)))
+impl Serialize for Parameters<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_map(None)?;
+        let key = self.key();
+        for name in self.operation.recorded {
+            let (Some(raw), name) = (self.fields.raw(name), lower_first(name)) else { continue };
+            if key.is_some_and(|(shown, _)| shown == name) {
+                continue;
+            }
+            match date(&name, raw) {
+                Some(date) => out.serialize_entry(&name, &date)?,
+                None => out.serialize_entry(&name, &Shown { raw, depth: DEPTH, names: Names::OfCaller })?,
+            }
+        }
+        for name in self.defaults() {
+            out.serialize_entry(&lower_first(name), "SYMMETRIC_DEFAULT")?;
+        }
+        if let Some((name, key)) = key {
+            out.serialize_entry(name, key)?;
+        }
+        out.end()
+    }
+}
+
+/// Moments are recorded as AWS writes dates for people.
+fn date(name: &str, raw: &RawValue) -> Option<String> {
+    let seconds: f64 = name.ends_with("Time").then(|| raw.get().parse().ok()).flatten()?;
+    Some(aws_date(api::Timestamp::from_second(seconds as i64).ok()?))
+}
+
+/// Whose the names in an object are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// The caller's own, as in an encryption context: shown as they are.
+    OfCaller,
+    /// The API's, as in a list of structures: shown with a lower-case first letter.
+    OfApi,
+}
+
+/// A value of a request, compact, and as the request is read: of a name that stands twice the last value counts. What is nested too
+/// deep, or is no JSON that we read, is shown as null.
+struct Shown<'a> {
+    raw: &'a RawValue,
+    depth: u8,
+    names: Names,
+}
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.raw.get();
+        let Some(depth) = self.depth.checked_sub(1) else { return serializer.serialize_unit() };
+        match text.as_bytes().first() {
+            Some(b'{') => match Fields::parse(text.as_bytes()) {
+                Ok(fields) => serializer.collect_map(fields.members().map(|(name, raw)| {
+                    let name = match self.names {
+                        Names::OfCaller => Cow::Borrowed(name),
+                        Names::OfApi => Cow::Owned(lower_first(name)),
+                    };
+                    (name, Shown { raw, depth, names: Names::OfCaller })
+                })),
+                Err(_) => serializer.serialize_unit(),
+            },
+            Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
+                Ok(items) => {
+                    serializer.collect_seq(items.into_iter().map(|raw| Shown { raw, depth, names: Names::OfApi }))
+                }
+                Err(_) => serializer.serialize_unit(),
+            },
+            // Escapes are undone and made anew, so that one text is always shown in one way.
+            Some(b'"') if text.contains('\\') => match serde_json::from_str::<String>(text) {
+                Ok(text) => serializer.serialize_str(&text),
+                Err(_) => serializer.serialize_unit(),
+            },
+            _ => self.raw.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parameters that are recorded of `body`.
+    fn check(operation: &str, body: &str, recorded: &str) {
+        let operation = api::find(Service::Kms, operation).unwrap();
+        let fields = Fields::parse(body.as_bytes()).unwrap();
+        let shown = Parameters { operation, fields: &fields, seen: &Seen::default() };
+        assert_eq!(serde_json::to_string(&shown).unwrap(), recorded, "{body}");
+    }
+
+    #[test]
+    fn a_request_is_shown_compact_and_as_it_was_read() {
+        check(
+            "Encrypt",
+            "{ \"Plaintext\" : \"c2VjcmV0\",\n \"KeyId\": \"first\", \"EncryptionContext\": { \"a\" :\"1\",\r\n \"B\":\"\\u00e9\\n\", \"a\": \"2\" },\n \"KeyId\" : \"l\\u0061st\" }",
+            r#"{"keyId":"last","encryptionContext":{"B":"é\n","a":"2"},"encryptionAlgorithm":"SYMMETRIC_DEFAULT"}"#,
+        );
+        check(
+            "TagResource",
+            r#"{"KeyId":"k","Tags":[{"TagKey":"A","TagValue":"b"}, {"TagKey":"C"}]}"#,
+            r#"{"keyId":"k","tags":[{"tagKey":"A","tagValue":"b"},{"tagKey":"C"}]}"#,
+        );
+        check("ListKeys", r#"{"Limit": 7}"#, r#"{"limit":7}"#);
+    }
+
+    /// However a refused request is built, its record has a bounded depth and is JSON.
+    #[test]
+    fn what_is_nested_too_deep_is_not_shown() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        check("ListKeys", &format!(r#"{{"Limit":{}}}"#, nested(3)), r#"{"limit":[[[]]]}"#);
+        check("ListKeys", &format!(r#"{{"Limit":{}}}"#, nested(100_000)), r#"{"limit":[[[[[[[[null]]]]]]]]}"#);
+        let members: Vec<String> = (0..2000).map(|n| format!("\"{n}\":0")).collect();
+        check("ListKeys", &format!(r#"{{"Limit":{{{}}}}}"#, members.join(",")), r#"{"limit":null}"#);
+    }
 }

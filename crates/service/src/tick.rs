@@ -1,12 +1,10 @@
 //! What time does to the world: keys whose waiting period is over are deleted.
 
-use std::borrow::Cow;
-
 use api::{KeyArn, Service, Timestamp};
 use lifecycle::{Change as Turn, deadline, due};
 use serde_json::json;
 use store::{Batch, BatchId};
-use trail::record::{AWS_INTERNAL, EventType, Record, Resource, UserIdentity};
+use trail::record::{AWS_INTERNAL, EventType, Json, Record, Resource, UserIdentity};
 
 use crate::decide::Change;
 use crate::state::{Key, Name, State, Tombstone, encode_tombstone};
@@ -60,33 +58,35 @@ fn deletion(state: &State, key: &Key, now: Timestamp, id: [u8; 16]) -> Batch {
         let version = state.alias(&name).map(|(version, _)| *version);
         change = change.and_on(Name::Alias(name.clone()), version).delete(Name::Alias(name));
     }
-    change.into_batch(BatchId(id), record(&arn, now, id).to_json())
+    change.into_batch(BatchId(id), record(&arn, now, id))
 }
 
 /// The DeleteKey service event. Source: AWS KMS Developer Guide, CloudTrail example of DeleteKey.
-fn record(arn: &KeyArn, now: Timestamp, id: [u8; 16]) -> Record {
-    Record {
-        user_identity: UserIdentity::internal(arn.account),
+fn record(arn: &KeyArn, now: Timestamp, id: [u8; 16]) -> Vec<u8> {
+    // A key ID is a UUID as well, so its form serves for the record's ID.
+    let event_id = api::KeyId::single_region(id).to_string();
+    let record = Record {
+        user_identity: UserIdentity::Internal { account: arn.account },
         event_time: now,
-        event_source: Cow::Borrowed(Service::Kms.event_source()),
-        event_name: Cow::Borrowed("DeleteKey"),
+        event_source: Service::Kms.event_source(),
+        event_name: "DeleteKey",
         aws_region: arn.region,
-        source_ip_address: Cow::Borrowed(AWS_INTERNAL),
-        user_agent: Some(Cow::Borrowed(AWS_INTERNAL)),
+        source_ip_address: AWS_INTERNAL,
+        user_agent: Some(AWS_INTERNAL),
         error_code: None,
         error_message: None,
         request_parameters: None,
-        response_elements: Some(json!({ "keyId": arn.to_string() })),
+        response_elements: Some(Json::of(&json!({ "keyId": arn }))),
         additional_event_data: None,
         request_id: None,
-        // A key ID is a UUID as well, so its form serves for the record's ID.
-        event_id: api::KeyId::single_region(id).to_string(),
+        event_id: &event_id,
         read_only: false,
         resources: vec![Resource::Key(*arn)],
         event_type: EventType::AwsServiceEvent,
         recipient_account_id: arn.account,
         shared_event_id: None,
-        service_event_details: Some(json!({ "keyId": arn.key.to_string() })),
+        service_event_details: Some(Json::of(&json!({ "keyId": arn.key.to_string() }))),
         tls_details: None,
-    }
+    };
+    record.to_json()
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{Blob, KEY_ID, grant_tokens};
-use crate::Fault;
 use crate::validate::{Reader, Request};
+use crate::{Fault, KeyArn};
 
 /// An encryption context as sent.
 pub type Context<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
@@ -63,7 +63,7 @@ pub struct Encrypted {
     /// At most 6144 bytes.
     pub ciphertext_blob: Blob<Vec<u8>>,
     /// The key ARN.
-    pub key_id: String,
+    pub key_id: KeyArn,
     /// `SYMMETRIC_DEFAULT`.
     pub encryption_algorithm: &'static str,
 }
@@ -104,7 +104,7 @@ impl<'a> Request<'a> for Decrypt<'a> {
 #[serde(rename_all = "PascalCase")]
 pub struct Decrypted {
     /// The key ARN.
-    pub key_id: String,
+    pub key_id: KeyArn,
     /// What was encrypted.
     pub plaintext: Blob<Zeroizing<Vec<u8>>>,
     /// `SYMMETRIC_DEFAULT`.
@@ -160,9 +160,9 @@ pub struct ReEncrypted {
     /// At most 6144 bytes.
     pub ciphertext_blob: Blob<Vec<u8>>,
     /// The ARN of the key that opened it.
-    pub source_key_id: String,
+    pub source_key_id: KeyArn,
     /// The ARN of the key that sealed it.
-    pub key_id: String,
+    pub key_id: KeyArn,
     /// `SYMMETRIC_DEFAULT`.
     pub source_encryption_algorithm: &'static str,
     /// `SYMMETRIC_DEFAULT`.

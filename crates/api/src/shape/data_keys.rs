@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::cryptographic::{Context, unsupported};
 use super::{Blob, KEY_ID, grant_tokens};
+use crate::KeyArn;
 use crate::validate::{Reader, Request};
 
 /// GenerateDataKey and GenerateDataKeyWithoutPlaintext.
@@ -50,7 +51,7 @@ pub struct DataKey {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plaintext: Option<Blob<Zeroizing<Vec<u8>>>>,
     /// The key ARN.
-    pub key_id: String,
+    pub key_id: KeyArn,
     /// The material that sealed it, 64 hex digits.
     pub key_material_id: String,
 }

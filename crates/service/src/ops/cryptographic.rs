@@ -6,6 +6,7 @@ use api::shape::Blob;
 use api::shape::cryptographic::{Context, Decrypt, Decrypted, Encrypt, Encrypted, ReEncrypt, ReEncrypted, not_offered};
 use api::{Fault, KeyArn, Keys};
 use crypto::{BlobHeader, Cipher, EncryptionContext, MaterialId};
+use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -24,10 +25,10 @@ pub(super) fn encrypt(asked: &Asked<'_>) -> Result<Done, Fault> {
     check_algorithm(request.algorithm)?;
     asked.unless_dry(request.dry_run)?;
     let (ciphertext, material) = seal(asked, &key, &request.context, &request.plaintext)?;
-    asked.note_additional(json!({ "keyMaterialId": material.to_string() }));
+    asked.note_additional(&OneMaterial::of(material));
     Ok(Done::answer(&Encrypted {
         ciphertext_blob: Blob(ciphertext),
-        key_id: key.arn.to_string(),
+        key_id: key.arn,
         encryption_algorithm: SYMMETRIC_DEFAULT,
     }))
 }
@@ -42,9 +43,9 @@ pub(super) fn decrypt(asked: &Asked<'_>) -> Result<Done, Fault> {
     check_algorithm(request.algorithm)?;
     let plaintext = open(asked, &key, &header, &request.ciphertext, &request.context)?;
     asked.unless_dry(request.dry_run)?;
-    asked.note_additional(json!({ "keyMaterialId": header.material.to_string() }));
+    asked.note_additional(&OneMaterial::of(header.material));
     Ok(Done::answer(&Decrypted {
-        key_id: key.arn.to_string(),
+        key_id: key.arn,
         plaintext: Blob(plaintext),
         encryption_algorithm: SYMMETRIC_DEFAULT,
         key_material_id: header.material.to_string(),
@@ -79,14 +80,14 @@ pub(super) fn re_encrypt(asked: &Asked<'_>) -> Result<Done, Fault> {
     let plaintext = open(asked, &source.key, &header, &request.ciphertext, &request.source_context)?;
     asked.unless_dry(request.dry_run)?;
     let (ciphertext, material) = seal(asked, &destination.key, &request.destination_context, &plaintext)?;
-    asked.note_additional(json!({
+    asked.note_additional(&json!({
         "sourceKeyMaterialId": header.material.to_string(),
         "destinationKeyMaterialId": material.to_string(),
     }));
     Ok(Done::answer(&ReEncrypted {
         ciphertext_blob: Blob(ciphertext),
-        source_key_id: source.key.arn.to_string(),
-        key_id: destination.key.arn.to_string(),
+        source_key_id: source.key.arn,
+        key_id: destination.key.arn,
         source_encryption_algorithm: SYMMETRIC_DEFAULT,
         destination_encryption_algorithm: SYMMETRIC_DEFAULT,
         source_key_material_id: header.material.to_string(),
@@ -134,6 +135,19 @@ fn admit_source(asked: &Asked<'_>, found: &Found, action: &str, asks: Asks<'_>) 
 
 fn check_algorithm(algorithm: &str) -> Result<(), Fault> {
     if algorithm == SYMMETRIC_DEFAULT { Ok(()) } else { Err(wrong_algorithm(algorithm)) }
+}
+
+/// `additionalEventData` of an operation with one key.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OneMaterial {
+    key_material_id: String,
+}
+
+impl OneMaterial {
+    pub(super) fn of(material: MaterialId) -> OneMaterial {
+        OneMaterial { key_material_id: material.to_string() }
+    }
 }
 
 /// Seals under the key's current material.

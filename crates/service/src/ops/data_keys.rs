@@ -4,10 +4,9 @@ use api::Fault;
 use api::shape::Blob;
 use api::shape::cryptographic::not_offered;
 use api::shape::data_keys::{DataKey, GenerateDataKey};
-use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::cryptographic::seal;
+use super::cryptographic::{OneMaterial, seal};
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
 
@@ -36,11 +35,11 @@ fn generate(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault> {
     let mut plaintext = Zeroizing::new(vec![0; length]);
     crypto::random(&mut plaintext);
     let (ciphertext, material) = seal(asked, &key, &request.context, &plaintext)?;
-    asked.note_additional(json!({ "keyMaterialId": material.to_string() }));
+    asked.note_additional(&OneMaterial::of(material));
     Ok(Done::answer(&DataKey {
         ciphertext_blob: Blob(ciphertext),
         plaintext: with_plaintext.then_some(Blob(plaintext)),
-        key_id: key.arn.to_string(),
+        key_id: key.arn,
         key_material_id: material.to_string(),
     }))
 }

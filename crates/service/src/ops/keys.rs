@@ -108,7 +108,7 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     let metadata = metadata(&key);
     let shown = json!({ "keyMetadata": recorded(&metadata, &key) });
     let change = Change::on(Name::Key(arn), None).put(Name::Key(arn), encode_key(&key));
-    Ok(Done::answer(&WithMetadata { key_metadata: metadata }).changing(change).showing(shown))
+    Ok(Done::answer(&WithMetadata { key_metadata: metadata }).changing(change).showing(&shown))
 }
 
 pub(super) fn describe_key(asked: &Asked<'_>) -> Result<Done, Fault> {

@@ -58,7 +58,7 @@ pub(super) fn schedule_key_deletion(asked: &Asked<'_>) -> Result<Done, Fault> {
         pending_window_in_days: window.days(),
     };
     let change = change.expect("scheduling a deletion is never a change to the same state");
-    Ok(Done::answer(&answer).changing(change).showing(shown))
+    Ok(Done::answer(&answer).changing(change).showing(&shown))
 }
 
 pub(super) fn cancel_key_deletion(asked: &Asked<'_>) -> Result<Done, Fault> {
