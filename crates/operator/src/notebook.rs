@@ -6,13 +6,15 @@
 //! deleted, and then everything is read again as far as the source still reaches.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use api::Timestamp;
 use procedure::Span;
 use procedure::span::union;
 use serde::{Deserialize, Serialize};
+
+use crate::sight::Call;
 
 /// The largest file that is read: ten times what a case of half a year with a probe each hour has. (Ours.)
 const MAX_BYTES: u64 = 256 << 20;
@@ -33,10 +35,12 @@ enum Line {
 }
 
 /// What is remembered.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Memory {
-    /// Events, as they came.
-    pub(crate) events: Vec<String>,
+    /// How far the file was read.
+    bytes: u64,
+    /// Calls on the key.
+    pub(crate) calls: Vec<Call>,
     /// The times that were read, disjoint.
     pub(crate) spans: Vec<Span>,
     /// Hours with read-only events of any key.
@@ -49,16 +53,50 @@ pub(crate) struct Notebook {
     path: Option<PathBuf>,
 }
 
+impl Memory {
+    /// Reads what the file has more than this; all of it, where it is not the file that it was.
+    ///
+    /// A line that is torn or unknown is passed over. It cannot be a mark whose events are missing.
+    fn read_on(&mut self, path: &Path, arn: &str, aliases: &[String]) -> io::Result<()> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        if length < self.bytes {
+            *self = Memory::default();
+        }
+        file.seek(SeekFrom::Start(self.bytes))?;
+        let mut lines = BufReader::new(file.take(MAX_BYTES));
+        let mut line = Vec::new();
+        // A line without an end is being written; the next reading takes it up.
+        while lines.read_until(b'\n', &mut line)? > 0 && line.last() == Some(&b'\n') {
+            self.bytes += line.len() as u64;
+            match serde_json::from_slice(&line) {
+                Ok(Line::Event(event)) => self.calls.extend(Call::remembered(&event, arn, aliases)),
+                Ok(Line::Read { span, background }) => {
+                    self.spans.push(span);
+                    self.background.extend(background);
+                }
+                Err(_) => {}
+            }
+            line.clear();
+        }
+        self.spans = union(self.spans.drain(..));
+        self.background.sort_unstable();
+        self.background.dedup();
+        Ok(())
+    }
+}
+
 impl Notebook {
     pub(crate) fn at(path: Option<&Path>) -> Notebook {
         Notebook { path: path.map(Path::to_owned) }
     }
 
-    /// All of it; nothing, where it cannot be read: then it is as if it had been deleted.
-    ///
-    /// A line that is torn or unknown is passed over. It cannot be a mark whose events are missing.
-    pub(crate) fn recall(&self) -> Memory {
-        self.path.as_deref().and_then(|path| read(path).ok()).unwrap_or_default()
+    /// Brings `memory` up to what the file says; to nothing, where it cannot be read: then it is as if it had been deleted.
+    pub(crate) fn recall(&self, memory: &mut Memory, arn: &str, aliases: &[String]) {
+        let read = self.path.as_deref().map(|path| memory.read_on(path, arn, aliases));
+        if !matches!(read, Some(Ok(()))) {
+            *memory = Memory::default();
+        }
     }
 
     /// Appends events, then the mark that they were read.
@@ -94,27 +132,10 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-fn read(path: &Path) -> io::Result<Memory> {
-    let mut memory = Memory::default();
-    for line in BufReader::new(File::open(path)?.take(MAX_BYTES)).split(b'\n') {
-        match serde_json::from_slice(&line?) {
-            Ok(Line::Event(event)) => memory.events.push(event),
-            Ok(Line::Read { span, background }) => {
-                memory.spans.push(span);
-                memory.background.extend(background);
-            }
-            Err(_) => {}
-        }
-    }
-    memory.spans = union(memory.spans);
-    memory.background.sort_unstable();
-    memory.background.dedup();
-    Ok(memory)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{self, KEY};
 
     fn span(since: &str, until: &str) -> Span {
         Span::new(since.parse().unwrap(), until.parse().unwrap())
@@ -125,25 +146,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         let notebook = Notebook::at(Some(&path));
-        assert_eq!(notebook.recall(), Memory::default());
         let hour = "2026-01-01T05:00:00Z".parse().unwrap();
         let (first, second) = (
             span("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
             span("2026-01-01T22:00:00Z", "2026-01-03T00:00:00Z"),
         );
-        notebook.note(&["{\"a\":\"\\n\"}".to_owned()], first, &[hour]).unwrap();
+        let event = |id| testing::event(id, "2026-01-01T05:30:00Z", "app", "Decrypt", "");
+        let mut memory = Memory::default();
+        notebook.recall(&mut memory, KEY, &[]);
+        assert!(memory.calls.is_empty() && memory.spans.is_empty());
+        notebook.note(&[event("a")], first, &[hour]).unwrap();
+        notebook.recall(&mut memory, KEY, &[]);
+        assert_eq!((memory.calls.len(), memory.spans.as_slice()), (1, [first].as_slice()));
         open(&path).unwrap().write_all(b"{\"read\":{\"span\":{\"since\":\"20").unwrap();
-        notebook.note(&["{}".to_owned()], second, &[hour]).unwrap();
-        let memory = notebook.recall();
-        assert_eq!(memory.events, ["{\"a\":\"\\n\"}", "{}"]);
-        assert_eq!(memory.spans, [Span::new(first.since, second.until)]);
-        assert_eq!(memory.background, [hour]);
-    }
-
-    #[test]
-    fn without_a_file_nothing_is_remembered() {
-        let notebook = Notebook::at(None);
-        notebook.note(&["{}".to_owned()], span("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"), &[]).unwrap();
-        assert_eq!(notebook.recall(), Memory::default());
+        notebook.recall(&mut memory, KEY, &[]);
+        notebook.note(&[event("b")], second, &[hour]).unwrap();
+        let mut afresh = Memory::default();
+        for memory in [&mut memory, &mut afresh] {
+            notebook.recall(memory, KEY, &[]);
+            assert_eq!(memory.calls.len(), 2);
+            assert_eq!(memory.spans, [Span::new(first.since, second.until)]);
+            assert_eq!(memory.background, [hour]);
+        }
+        std::fs::remove_file(&path).unwrap();
+        notebook.recall(&mut memory, KEY, &[]);
+        assert!(memory.calls.is_empty(), "a file that is gone is forgotten");
     }
 }

@@ -77,6 +77,101 @@ pub struct Sighted {
     pub holes: Vec<Hole>,
 }
 
+/// What one event says about one key, whoever looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    id: String,
+    class: Class,
+    /// With the principal as the event has it.
+    attempt: Attempt,
+    account: Option<String>,
+    heard: Option<Heard>,
+}
+
+/// A read-only event, which shows that such events are recorded in its place and hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Heard {
+    account: Option<String>,
+    region: Option<String>,
+    hour: Timestamp,
+}
+
+/// What the JSON of an event comes to.
+enum Read {
+    /// Of another service than KMS.
+    OtherService,
+    /// No event, or none that can be read.
+    Unreadable(trail::event::Error),
+    /// A successful use of a key that the event does not name.
+    Nameless { id: String, at: Timestamp, heard: Option<Heard> },
+    /// Of KMS, and not about the key.
+    OtherKey { heard: Option<Heard> },
+    /// About the key.
+    Call(Box<Call>),
+}
+
+impl Call {
+    fn read(json: &str, arn: &str, aliases: &[String]) -> Read {
+        let event = match Event::parse_kms(json.as_bytes()) {
+            Ok(Some(event)) => event,
+            Ok(None) => return Read::OtherService,
+            Err(error) => return Read::Unreadable(error),
+        };
+        let heard = Heard::of(&event);
+        let id = event.event_id.as_deref().map_or_else(|| Digest::of(json.as_bytes()).to_string(), str::to_owned);
+        let usage = Usage::of(&event);
+        let is_ours = |part: &&KeyUse| match &part.key {
+            KeyName::Arn(named) => named == arn,
+            KeyName::Alias(alias) => aliases.contains(alias),
+            KeyName::Unknown => false,
+        };
+        let parts: Vec<&KeyUse> = usage.keys.iter().filter(is_ours).collect();
+        // The gravest of what was done with the key: ReEncrypt may read and write it.
+        let Some(class) = parts.iter().map(|part| part.class).min() else {
+            let nameless = usage.keys.iter().any(|part| part.key == KeyName::Unknown) && event.error_code.is_none();
+            return if nameless { Read::Nameless { id, at: usage.at, heard } } else { Read::OtherKey { heard } };
+        };
+        let dependents: BTreeSet<String> = parts.iter().flat_map(|part| part.dependents.iter().cloned()).collect();
+        let context = event.request_parameters.iter().flat_map(|request| request.encryption_context.pairs());
+        let text = |text: Option<&trail::event::Text<'_>>| text.map(|text| text.to_string());
+        let attempt = Attempt {
+            event_id: id.clone(),
+            at: usage.at,
+            principal: usage.caller.principal.to_string(),
+            operation: usage.event_name.to_owned(),
+            class,
+            error: usage.error_code.map(|code| EventError {
+                code: code.to_owned(),
+                message: event.error_message.as_deref().unwrap_or_default().to_owned(),
+            }),
+            request_id: text(event.request_id.as_ref()),
+            dependents: dependents.into_iter().collect(),
+            probe: context.filter(|(key, _)| *key == PROBE).map(|(_, probe)| probe.to_owned()).next(),
+            source_ip: text(event.source_ip_address.as_ref()),
+            user_agent: text(event.user_agent.as_ref()),
+        };
+        Read::Call(Box::new(Call { id, class, attempt, account: usage.caller.account.map(str::to_owned), heard }))
+    }
+
+    /// The call of an event that was remembered as one of the key's.
+    pub(crate) fn remembered(json: &str, arn: &str, aliases: &[String]) -> Option<Call> {
+        match Call::read(json, arn, aliases) {
+            Read::Call(call) => Some(*call),
+            Read::OtherService | Read::Unreadable(_) | Read::Nameless { .. } | Read::OtherKey { .. } => None,
+        }
+    }
+}
+
+impl Heard {
+    fn of(event: &Event<'_>) -> Option<Heard> {
+        (event.read_only == Some(true)).then(|| Heard {
+            account: event.recipient_account_id.as_deref().map(str::to_owned),
+            region: event.aws_region.as_deref().map(str::to_owned),
+            hour: floor(event.event_time, HOUR),
+        })
+    }
+}
+
 impl<'a> Sight<'a> {
     /// Nothing seen yet.
     pub fn of(subject: Subject<'a>) -> Sight<'a> {
@@ -94,93 +189,70 @@ impl<'a> Sight<'a> {
         }
     }
 
-    /// Takes in one event, and says whether it is worth remembering: it is about the key, new, and more than a look.
+    /// Takes in one event; the call, where it is worth remembering: it is about the key, new, and more than a look.
     ///
     /// `about` is when it happened as far as the source says, for an event that cannot be read.
-    pub fn take(&mut self, json: &str, about: Timestamp) -> bool {
-        let event = match Event::parse_kms(json.as_bytes()) {
-            Ok(Some(event)) => event,
-            Ok(None) => return false,
-            Err(error) => {
-                self.unreadable(format!("an event of {about}: {error}"), about);
-                return false;
+    pub fn take(&mut self, json: &str, about: Timestamp) -> Option<Call> {
+        match Call::read(json, &self.arn, self.subject.aliases) {
+            Read::OtherService => None,
+            Read::Unreadable(why) => {
+                self.unreadable(format!("an event of {about}: {why}"), about);
+                None
             }
-        };
-        let id = event.event_id.as_deref().map_or_else(|| Digest::of(json.as_bytes()).to_string(), str::to_owned);
-        if self.ids.contains(&id) {
-            return false;
-        }
-        self.note_background(&event);
-        let usage = Usage::of(&event);
-        let parts: Vec<&KeyUse> = usage.keys.iter().filter(|part| self.is_ours(part)).collect();
-        if parts.is_empty() {
-            if usage.keys.iter().any(|part| part.key == KeyName::Unknown) && event.error_code.is_none() {
-                self.unreadable(format!("event `{id}`, which names no key"), usage.at);
+            Read::Nameless { id, at, heard } => {
+                self.hear(heard);
+                self.unreadable(format!("event `{id}`, which names no key"), at);
+                None
             }
-            return false;
-        }
-        self.take_call(&event, &usage, &parts, &id);
-        self.ids.insert(id);
-        parts.iter().any(|part| part.class != Class::Look)
-    }
-
-    fn is_ours(&self, part: &KeyUse) -> bool {
-        match &part.key {
-            KeyName::Arn(arn) => *arn == self.arn,
-            KeyName::Alias(alias) => self.subject.aliases.contains(alias),
-            KeyName::Unknown => false,
+            Read::OtherKey { heard } => {
+                self.hear(heard);
+                None
+            }
+            Read::Call(call) => {
+                let is_new = self.recall(&call);
+                (is_new && call.class != Class::Look).then_some(*call)
+            }
         }
     }
 
-    fn take_call(&mut self, event: &Event<'_>, usage: &Usage<'_>, parts: &[&KeyUse], id: &str) {
-        let principal = stable(&usage.caller.principal, self.subject.operator).to_owned();
-        let error = usage.error_code.map(|code| EventError {
-            code: code.to_owned(),
-            message: event.error_message.as_deref().unwrap_or_default().to_owned(),
-        });
-        let dependents: BTreeSet<String> = parts.iter().flat_map(|part| part.dependents.iter().cloned()).collect();
-        // The gravest of what was done with the key: ReEncrypt may read and write it.
-        let Some(class) = parts.iter().map(|part| part.class).min() else { return };
-        let context = event.request_parameters.iter().flat_map(|request| request.encryption_context.pairs());
-        let probe = context.filter(|(key, _)| *key == PROBE).map(|(_, probe)| probe.to_owned()).next();
-        let text = |text: Option<&trail::event::Text<'_>>| text.map(|text| text.to_string());
-        let attempt = Attempt {
-            event_id: id.to_owned(),
-            at: usage.at,
-            principal: principal.clone(),
-            operation: usage.event_name.to_owned(),
-            class,
-            error: error.clone(),
-            request_id: text(event.request_id.as_ref()),
-            dependents: dependents.iter().cloned().collect(),
-            probe,
-            source_ip: text(event.source_ip_address.as_ref()),
-            user_agent: text(event.user_agent.as_ref()),
-        };
+    /// Takes in a call that was read before; whether it was new.
+    pub fn recall(&mut self, call: &Call) -> bool {
+        if self.ids.contains(&call.id) {
+            return false;
+        }
+        self.ids.insert(call.id.clone());
+        self.hear(call.heard.clone());
+        self.take_call(call);
+        true
+    }
+
+    fn take_call(&mut self, call: &Call) {
+        let operator = self.subject.operator;
+        let mut attempt = call.attempt.clone();
+        attempt.principal = stable(&attempt.principal, operator).to_owned();
         let change = ControlChange {
-            event_id: id.to_owned(),
-            at: usage.at,
-            principal,
-            operation: usage.event_name.to_owned(),
+            event_id: call.id.clone(),
+            at: attempt.at,
+            principal: attempt.principal.clone(),
+            operation: attempt.operation.clone(),
             request_id: attempt.request_id.clone(),
         };
-        let operator = self.subject.operator;
         let ours = self.subject.own.is_attempt(&attempt, operator)
             || self.subject.own.is_change(&change, operator)
-            || (class == Class::Look && attempt.principal == operator);
+            || (call.class == Class::Look && attempt.principal == operator);
         if ours {
             self.note_probe(&attempt);
         } else {
-            self.count(&attempt, usage.caller.account);
+            self.count(&attempt, call.account.as_deref());
         }
         if attempt.at < self.subject.since {
             return;
         }
-        let changes = matches!(class, Class::Manage | Class::Bind) && attempt.error.is_none();
+        let changes = matches!(call.class, Class::Manage | Class::Bind) && attempt.error.is_none();
         if changes {
             self.changes.push((ours, change));
         }
-        if class != Class::Look && (!changes || class == Class::Bind) {
+        if call.class != Class::Look && (!changes || call.class == Class::Bind) {
             self.attempts.push((ours, attempt));
         }
     }
@@ -235,12 +307,11 @@ impl<'a> Sight<'a> {
     }
 
     /// Read-only events of any key in this account and Region show that such events are recorded at all.
-    fn note_background(&mut self, event: &Event<'_>) {
-        let account = event.recipient_account_id.as_deref();
-        let here = account.is_none_or(|account| account == self.subject.key.account.to_string())
-            && event.aws_region.as_deref().is_none_or(|region| region == self.subject.key.region.as_str());
-        if here && event.read_only == Some(true) {
-            self.background.insert(floor(event.event_time, HOUR));
+    fn hear(&mut self, heard: Option<Heard>) {
+        let Some(heard) = heard else { return };
+        let account = heard.account.is_none_or(|account| account == self.subject.key.account.to_string());
+        if account && heard.region.is_none_or(|region| region == self.subject.key.region.as_str()) {
+            self.background.insert(heard.hour);
         }
     }
 
@@ -330,7 +401,7 @@ mod tests {
             since: "2026-05-01T00:00:00Z".parse().unwrap(),
         });
         let now = NOW.parse().unwrap();
-        let taken = events.iter().map(|event| sight.take(event, now)).collect();
+        let taken = events.iter().map(|event| sight.take(event, now).is_some()).collect();
         (taken, sight.finish(Span::new(Timestamp::UNIX_EPOCH, now)))
     }
 

@@ -114,6 +114,7 @@ pub(super) fn open(target: &Target) -> Result<Aws, Error> {
         shares_clock: target.shares_clock,
         pace: parts.pace,
         archives: Vec::new(),
+        memories: Mutex::default(),
         runtime,
     })
 }

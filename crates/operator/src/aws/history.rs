@@ -39,14 +39,16 @@ fn overlap(depth: Depth) -> SignedDuration {
 /// Reads what `ask` wants of event history, together with what is remembered of it.
 pub(super) async fn read(aws: &Aws, ask: &Ask<'_>, subject: Subject<'_>) -> (Sighted, SourceSeen) {
     let notebook = Notebook::at(ask.notebook);
-    let memory = notebook.recall();
+    // Taken out while it is in use: another look at the same notebook, if there is one, reads it afresh.
+    let mut memory = aws.take_memory(ask.notebook);
+    notebook.recall(&mut memory, &ask.key.to_string(), subject.aliases);
     let wanted = match ask.depth {
         Depth::Watch => Span::new(ask.since.min(ask.now), ask.now),
         Depth::Full => Span::new(ask.lookback.min(ask.since).min(ask.now), ask.now),
     };
     let mut sight = Sight::of(subject);
-    for event in &memory.events {
-        sight.take(event, ask.now);
+    for call in &memory.calls {
+        sight.recall(call);
     }
     // What is remembered, but for its last stretch, and what AWS has forgotten need not be asked for.
     let settled = memory.spans.iter().map(|span| Span::new(span.since, before(span.until, overlap(ask.depth))));
@@ -74,7 +76,7 @@ pub(super) async fn read(aws: &Aws, ask: &Ask<'_>, subject: Subject<'_>) -> (Sig
         reader.lookup(LookupAttributeKey::ResourceName, &arn, span, MAX_CHECK_PAGES, &mut sight).await;
     }
     let spans: Vec<Span> =
-        union(read.into_iter().chain(memory.spans)).iter().map(|span| span.overlap(wanted)).collect();
+        union(read.into_iter().chain(memory.spans.iter().copied())).iter().map(|span| span.overlap(wanted)).collect();
     let spans = union(spans);
     let forgotten = minus(&minus(&[wanted], &spans), &[Span::new(floor, wanted.until)]);
     holes.extend(forgotten.into_iter().map(|span| Hole { span, why: Gap::BeyondRetention }));
@@ -82,7 +84,7 @@ pub(super) async fn read(aws: &Aws, ask: &Ask<'_>, subject: Subject<'_>) -> (Sig
     holes.append(&mut seen.holes);
     holes.retain(|hole| !hole.span.overlap(wanted).is_empty());
     holes.sort_by_key(|hole| hole.span);
-    let mut background: Vec<Timestamp> = seen.background.drain(..).chain(memory.background).collect();
+    let mut background: Vec<Timestamp> = seen.background.drain(..).chain(memory.background.iter().copied()).collect();
     background.sort_unstable();
     background.dedup();
     background.retain(|hour| *hour >= before(wanted.since, SignedDuration::from_hours(1)));
@@ -95,6 +97,7 @@ pub(super) async fn read(aws: &Aws, ask: &Ask<'_>, subject: Subject<'_>) -> (Sig
         holes,
         background,
     };
+    aws.keep_memory(ask.notebook, memory);
     (seen, source)
 }
 
@@ -160,7 +163,7 @@ impl Reader<'_> {
     fn take(&mut self, event: &Event, span: Span, sight: &mut Sight<'_>) {
         let about = event.event_time().and_then(timestamp).unwrap_or(span.until);
         let json = event.cloud_trail_event().unwrap_or_default();
-        if sight.take(json, about) {
+        if sight.take(json, about).is_some() {
             self.found.push(json.to_owned());
         }
         if event.event_source() == Some(KMS) && event.read_only() == Some("true") {

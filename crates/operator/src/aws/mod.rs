@@ -12,8 +12,9 @@ mod reach;
 mod resolve;
 mod trouble;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use api::{AccountId, KeyArn, Region, Timestamp};
 use procedure::observation::{Observation, SourceSeen, Tag};
@@ -25,6 +26,7 @@ pub use reach::Account;
 pub use resolve::Unresolved;
 
 use crate::archive;
+use crate::notebook::Memory;
 use crate::sight::{Sighted, Subject};
 use crate::world::{Act, Answer, Ask, World};
 use connect::Skew;
@@ -46,6 +48,8 @@ pub struct Aws {
     shares_clock: bool,
     pace: Pace,
     archives: Vec<PathBuf>,
+    /// What notebooks say, so that only what is new in them is read again.
+    memories: Mutex<BTreeMap<PathBuf, Memory>>,
     // Last, so that it outlives the clients when all of this is dropped.
     runtime: Runtime,
 }
@@ -156,6 +160,17 @@ impl Aws {
         };
         fill(&mut observation);
         observation
+    }
+
+    fn take_memory(&self, notebook: Option<&Path>) -> Memory {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        notebook.and_then(|path| memories.remove(path)).unwrap_or_default()
+    }
+
+    fn keep_memory(&self, notebook: Option<&Path>, memory: Memory) {
+        if let Some(path) = notebook {
+            self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), memory);
+        }
     }
 
     async fn tags(&self, depth: Depth, arn: &str) -> Seen<Vec<Tag>> {

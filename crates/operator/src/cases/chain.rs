@@ -78,7 +78,7 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Link, Broken> {
     // INVARIANT: the hash is the last member, so what is hashed is what stands before it and its seam.
     let body = &bytes[..bytes.len().saturating_sub(END.len() + 64 + SEAM.len())];
     let is = Digest::of(body);
-    if is != link.sha256 || bytes[body.len()..].starts_with(SEAM.as_bytes()) != true {
+    if is != link.sha256 || !bytes[body.len()..].starts_with(SEAM.as_bytes()) {
         return Err(Broken::Hash { said: link.sha256, is });
     }
     Ok(link)

@@ -157,12 +157,12 @@ impl Cases for Folder {
     }
 
     fn append(&self, journal: &mut Journal, entry: Entry) -> Result<(), Error> {
-        if journal.is_torn() {
-            if let Some(name) = self.set_aside(journal)? {
-                let text = format!("a crash left half an entry behind; it is kept as `{name}`");
-                let note = Fact::Noted { by: QUIETUS.to_owned(), text };
-                self.write(journal, Entry::new(entry.at, note))?;
-            }
+        if journal.is_torn()
+            && let Some(name) = self.set_aside(journal)?
+        {
+            let text = format!("a crash left half an entry behind; it is kept as `{name}`");
+            let note = Fact::Noted { by: QUIETUS.to_owned(), text };
+            self.write(journal, Entry::new(entry.at, note))?;
         }
         self.write(journal, entry)
     }

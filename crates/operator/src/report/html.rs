@@ -4,12 +4,15 @@ use api::Timestamp;
 use procedure::{Outcome, Span, Verdict};
 
 use super::page::Page;
-use super::story::{ABILITIES, Story};
+use super::story::{ABILITIES, Story, WIDE};
 use super::{timeline, words};
 
 const STYLE: &str = include_str!("style.css");
 /// Journal lines that are shown at once; the rest unfolds.
 const SHOWN_LINES: usize = 25;
+
+/// Writes one section.
+type Part = fn(&Story, &mut Page);
 
 impl Story {
     /// The story as a page.
@@ -23,7 +26,7 @@ impl Story {
             .raw(STYLE)
             .raw("</style></head><body><main>");
         self.header(&mut page);
-        let parts: [(&'static str, fn(&Story, &mut Page)); 10] = [
+        let parts: [(&'static str, Part); 10] = [
             ("What people said", Story::said_html),
             ("The verdicts", Story::verdicts_html),
             ("Who could use the key", Story::could_html),
@@ -77,7 +80,7 @@ impl Story {
             .raw(self.headline());
         page.raw(r#"<span class="pill "#).raw(tone).raw(r#"">"#).text(self.stage).raw("</span></h1>");
         for sentence in &self.summary {
-            page.element(r#"<p class="lead">"#, sentence, "</p>");
+            page.raw(r#"<p class="lead">"#).prose(sentence).raw("</p>");
         }
         page.raw(r#"<dl class="facts">"#);
         let opening = &self.opening;
@@ -93,13 +96,13 @@ impl Story {
             fact(page, "Ticket", ticket);
         }
         for (name, value) in &self.identity {
-            let class = if value.len() > 48 { r#"<div class="wide"><dt>"# } else { "<div><dt>" };
+            let class = if value.len() > WIDE { r#"<div class="wide"><dt>"# } else { "<div><dt>" };
             page.raw(class).text(name).raw(r#"</dt><dd class="mono">"#).text(value).raw("</dd></div>");
         }
         page.raw("</dl><figure>");
         timeline::draw(self, page);
         page.raw(
-            r#"<figcaption><span style="--swatch:var(--amber)">disabled and watched</span><span style="--swatch:var(--red)">waiting for deletion</span><span style="--swatch:var(--teal)">probe that came back</span><span class="hatched">blind</span><span class="turned" style="--swatch:var(--red)">use attempt</span><span class="round" style="--swatch:var(--plum)">a person</span></figcaption></figure></header>"#,
+            r#"<figcaption><span style="--swatch:var(--amber)">disabled and watched</span><span style="--swatch:var(--red)">waiting for deletion</span><span style="--swatch:var(--teal)">probe that came back</span><span class="hatched">blind</span><span class="dashed" style="--swatch:var(--red)">deletion date</span><span class="turned" style="--swatch:var(--red)">use attempt</span><span class="round" style="--swatch:var(--plum)">a person</span></figcaption></figure></header>"#,
         );
     }
 
@@ -147,11 +150,11 @@ impl Story {
             if let Some(by) = &found.waived_by {
                 page.raw(r#" <span class="pill calm">accepted by "#).text(by).raw("</span>");
             }
-            page.element("<p>", sentence(&found.what), "</p>");
+            page.raw("<p>").prose(&sentence(&found.what)).raw("</p>");
             page.raw(r#"<p class="note">"#)
-                .text(sentence(found.why))
+                .prose(&sentence(found.why))
                 .raw(" ")
-                .text(sentence(&found.remedy))
+                .prose(&sentence(&found.remedy))
                 .raw("</p></li>");
         }
         page.raw("</ul>");
@@ -227,7 +230,7 @@ impl Story {
                 page,
                 &[
                     Cell::When(action.at),
-                    Cell::Text(&action.action),
+                    Cell::Name(&action.action),
                     Cell::Text(&action.because),
                     Cell::Text(&action.result),
                     Cell::Code(action.request_id.as_deref().unwrap_or("")),
@@ -342,6 +345,8 @@ impl Story {
 /// A cell of a table.
 enum Cell<'a> {
     Text(&'a str),
+    /// Text that is not broken.
+    Name(&'a str),
     Code(&'a str),
     When(Timestamp),
     Count(u64),
@@ -360,7 +365,8 @@ fn row(page: &mut Page, cells: &[Cell<'_>]) {
     page.raw("<tr>");
     for cell in cells {
         match cell {
-            Cell::Text(text) => page.element("<td>", text, "</td>"),
+            Cell::Text(text) => page.raw("<td>").prose(text).raw("</td>"),
+            Cell::Name(text) => page.element(r#"<td class="when">"#, text, "</td>"),
             Cell::Code(text) => page.element(r#"<td class="mono">"#, text, "</td>"),
             Cell::When(at) => page.element(r#"<td class="when">"#, words::moment(*at), "</td>"),
             Cell::Count(count) => page.element(r#"<td class="count">"#, count, "</td>"),
@@ -384,7 +390,7 @@ fn none(page: &mut Page, text: &'static str) {
 fn list(page: &mut Page, items: &[String]) {
     page.raw("<ul>");
     for item in items {
-        page.element("<li>", sentence(item), "</li>");
+        page.raw("<li>").prose(&sentence(item)).raw("</li>");
     }
     page.raw("</ul>");
 }

@@ -19,6 +19,22 @@ impl Page {
         self
     }
 
+    /// A sentence of ours with values in it: what stands between back ticks is code.
+    pub(super) fn prose(&mut self, sentence: &str) -> &mut Page {
+        let mut parts = sentence.split('`').peekable();
+        let mut is_code = false;
+        while let Some(part) = parts.next() {
+            // A back tick that is left alone opens nothing.
+            if is_code && parts.peek().is_some() {
+                self.element("<code>", part, "</code>");
+            } else {
+                self.raw(if is_code { "`" } else { "" }).text(part);
+            }
+            is_code = !is_code;
+        }
+        self
+    }
+
     /// A coordinate, to a tenth.
     pub(super) fn number(&mut self, value: f64) -> &mut Page {
         let tenths = (value * 10.0).round() / 10.0;
@@ -69,6 +85,10 @@ mod tests {
     fn a_value_is_never_markup() {
         let mut page = Page::default();
         page.raw("<b>").text("<script>'\"&\u{202e}x\u{7}</script>").raw("</b>").number(1.25);
-        assert_eq!(page.finish(), "<b>&lt;script&gt;&#39;&quot;&amp;\u{fffd}x\u{fffd}&lt;/script&gt;</b>1.3");
+        page.prose("a `<b>` `c");
+        assert_eq!(
+            page.finish(),
+            "<b>&lt;script&gt;&#39;&quot;&amp;\u{fffd}x\u{fffd}&lt;/script&gt;</b>1.3a <code>&lt;b&gt;</code> `c"
+        );
     }
 }

@@ -20,6 +20,9 @@ use crate::reconcile::evidence_name;
 /// Most rows of a table that can grow with the world; the rest is counted. (Ours.)
 const MAX_ROWS: usize = 200;
 
+/// Longer values take a line of their own. (Ours.)
+pub(super) const WIDE: usize = 34;
+
 /// The whole of it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Story {
@@ -156,8 +159,11 @@ pub struct Could {
     pub conditions: Vec<String>,
 }
 
+/// Whether an action, which is of that class, counts for a column.
+type Counts = fn(&str, Class) -> bool;
+
 /// The columns of the matrix of who could: a name, and which actions on the key count.
-pub(super) const ABILITIES: [(&str, fn(&str, Class) -> bool); 7] = [
+pub(super) const ABILITIES: [(&str, Counts); 7] = [
     ("read data", |_, class| class == Class::ReadData),
     ("write data", |_, class| class == Class::WriteData),
     ("sign or verify", |_, class| matches!(class, Class::Sign | Class::Mac | Class::Check)),
@@ -475,6 +481,8 @@ fn identity(opening: &Opening, seen: Option<&Observation>) -> Vec<(&'static str,
         card.push(("GetKeyLastUsage", last));
     }
     card.push(("Looked at by", seen.operator.clone()));
+    // Long values take a line each, after the short ones.
+    card[1..].sort_by_key(|(_, value)| value.len() > WIDE);
     card
 }
 
@@ -495,7 +503,7 @@ fn said(entry: &Entry) -> Option<Said> {
                 Step::Delete => "approved scheduling its deletion",
                 Step::Commit => "approved letting the deletion happen",
             };
-            (by, what.to_owned(), format!("plan {plan}"))
+            (by, what.to_owned(), format!("plan `{plan}`"))
         }
         Fact::Waived(waived) => {
             let whom = waived.subject.as_ref().map(|subject| format!(" for {subject}")).unwrap_or_default();
@@ -602,9 +610,8 @@ fn could(seen: &Observation) -> Vec<Could> {
         }
     }
     for grant in seen.grants.seen().into_iter().flatten() {
-        let able = |counts: fn(&str, Class) -> bool| {
-            grant.operations.iter().any(|name| counts(&format!("kms:{name}"), Class::of(name, None)))
-        };
+        let able =
+            |counts: Counts| grant.operations.iter().any(|name| counts(&format!("kms:{name}"), Class::of(name, None)));
         let by = format!("grant {}", grant.id);
         let could = Could {
             who: grant.grantee.clone(),

@@ -17,6 +17,8 @@ const WATCH: f64 = 114.0;
 const USE: f64 = 148.0;
 const PEOPLE: f64 = 180.0;
 const AXIS: f64 = 206.0;
+/// Half of a date's width.
+const HALF_A_DATE: f64 = 34.0;
 /// A letter of a label takes about this much.
 const LETTER: f64 = 6.4;
 /// Marks nearer than this are one mark.
@@ -97,10 +99,12 @@ fn axis(scale: &Scale, page: &mut Page) {
         if let Some(moment) = Timestamp::from_second(at).ok().filter(|moment| scale.span.since <= *moment) {
             let x = scale.x(moment);
             let label = if step >= 86_400 { words::day(moment) } else { words::moment(moment).replace(" UTC", "") };
-            let anchor = if x + 40.0 > RIGHT { "end" } else { "middle" };
             page.raw(r#"<path class="grid" d="M"#).number(x).raw(" 12V").number(AXIS).raw(r#""/>"#);
-            page.raw(r#"<text class="date" text-anchor=""#).text(anchor).raw(r#"" x=""#).number(x).raw(r#"" y=""#);
-            page.number(AXIS + 18.0).raw(r#"">"#).text(label).raw("</text>");
+            // A date at the very end would run out of the picture.
+            if x + HALF_A_DATE <= RIGHT {
+                page.raw(r#"<text class="date" text-anchor="middle" x=""#).number(x).raw(r#"" y=""#);
+                page.number(AXIS + 18.0).raw(r#"">"#).text(label).raw("</text>");
+            }
         }
         at += step;
     }

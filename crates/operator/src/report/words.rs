@@ -62,7 +62,7 @@ pub(super) fn done(done: &Done) -> String {
         Done::Answered { deletion_date: Some(date), .. } => format!("done; deletion date {}", moment(*date)),
         Done::Answered { deletion_date: None, .. } => "done".to_owned(),
         Done::Observed { .. } => "found done; its answer was lost".to_owned(),
-        Done::Capsule { digest } => format!("kept, SHA-256 {digest}"),
+        Done::Capsule { digest } => format!("kept, SHA-256 `{digest}`"),
         Done::ProbeSucceeded { .. } => "the probe was let through: the key could be used".to_owned(),
     }
 }

@@ -165,7 +165,7 @@ fn a_quiet_key_is_deleted_by_the_standard_profile_too() {
 
 #[test]
 fn a_key_in_use_is_never_touched() {
-    check(quick(), &[(HOUR * 0, Call("app", "Decrypt"))], "INCONCLUSIVE by ; Enabled");
+    check(quick(), &[(days(0), Call("app", "Decrypt"))], "INCONCLUSIVE by ; Enabled");
 }
 
 #[test]
