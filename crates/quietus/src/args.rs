@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use api::{AccountId, Timestamp};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
+use operator::cases::CaseId;
+use operator::endpoint::Endpoint as Url;
+use procedure::Digest;
 
 /// Quietus ends KMS keys without losing data.
 #[derive(Debug, Parser)]
@@ -147,13 +150,13 @@ pub(crate) enum Clock {
         span: Vec<String>,
         /// The development server.
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4566", env = "AWS_ENDPOINT_URL")]
-        endpoint_url: String,
+        endpoint_url: Url,
     },
     /// Print the server's time.
     Show {
         /// The development server.
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4566", env = "AWS_ENDPOINT_URL")]
-        endpoint_url: String,
+        endpoint_url: Url,
     },
 }
 
@@ -219,7 +222,7 @@ pub(crate) enum Case {
     /// One case: where it stands, why, and what comes next.
     Show {
         /// `QC-2026-0001`.
-        case: String,
+        case: CaseId,
         /// One JSON object.
         #[arg(long)]
         json: bool,
@@ -228,21 +231,46 @@ pub(crate) enum Case {
     },
     /// Agree to the next step of a case, exactly as it is planned now.
     Approve(Approve),
+    /// Accept a finding as it is, until a date.
+    Waive(Waive),
+    /// Pause a case; a pending deletion is cancelled.
+    Hold(Say),
+    /// Go on after a pause, a rescue or somebody else's change.
+    Resume(Say),
     /// End a case and give the key back as it was.
-    Abandon {
-        /// `QC-2026-0001`.
-        case: String,
-        /// Why.
-        #[arg(long)]
-        reason: String,
-        /// Who says so; the caller's ARN where it is not given.
-        #[arg(long, value_name = "NAME")]
-        by: Option<String>,
-        #[command(flatten)]
-        cases: Cases,
-        #[command(flatten)]
-        endpoint: Endpoint,
-    },
+    Abandon(Say),
+}
+
+/// What a person says of a case.
+#[derive(Debug, Args)]
+pub(crate) struct Say {
+    /// `QC-2026-0001`.
+    pub(crate) case: CaseId,
+    /// Why.
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who says so; the caller's ARN where it is not given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) cases: Cases,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Waive {
+    /// Which finding: `F-LOOKBACK`.
+    #[arg(long, value_name = "ID")]
+    pub(crate) finding: String,
+    /// Only where the finding is about this: a principal, an account, a grant.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) subject: Option<String>,
+    /// For how long.
+    #[arg(long = "for", value_name = "SPAN", default_value = "90d", value_parser = span)]
+    pub(crate) lasts: SignedDuration,
+    #[command(flatten)]
+    pub(crate) say: Say,
 }
 
 #[derive(Debug, Args)]
@@ -276,10 +304,10 @@ pub(crate) struct Open {
 #[derive(Debug, Args)]
 pub(crate) struct Approve {
     /// `QC-2026-0001`.
-    pub(crate) case: String,
+    pub(crate) case: CaseId,
     /// The plan as it was shown; an approval of another plan is refused.
     #[arg(long, value_name = "HASH")]
-    pub(crate) plan: String,
+    pub(crate) plan: Digest,
     /// Who approves; the caller's ARN where it is not given.
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
@@ -328,12 +356,14 @@ pub(crate) struct Rescue {
 #[derive(Debug, Args)]
 pub(crate) struct Report {
     /// `QC-2026-0001`.
-    pub(crate) case: String,
+    pub(crate) case: CaseId,
     /// Folder for the three files; the case's own folder where it is not given.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) cases: Cases,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
 }
 
 /// A span of time as people write it: `31d`, `2d 1h`, `3600s`. Days have 24 hours.

@@ -42,7 +42,7 @@ pub(crate) const HOME: &str = "eu-west-1";
 pub(crate) const BLIND: &str = "eu-central-1";
 
 /// The days of history on which the trail of [`BLIND`] delivers nothing: first and last.
-pub(crate) const OUTAGE: (i64, i64) = (-40, -34);
+pub(crate) const OUTAGE: (i64, i64) = (-12, -6);
 
 /// Long before the look-back: what an application did while it lived.
 const LONG_AGO: &[i64] = &[-459, -455, -450, -445, -440, -435];

@@ -119,6 +119,19 @@ impl Stage {
         }
     }
 
+    /// The state of a part's key; `gone` where there is none any more.
+    pub(crate) fn state(&self, part: &Part) -> Result<String> {
+        let client = client(&self.endpoint_url(), part.region, &self.root.id, self.root.secret.as_str());
+        match self.runtime.block_on(client.describe_key().key_id(self.key(part)).send()) {
+            Ok(answer) => {
+                let state = answer.key_metadata().and_then(|metadata| metadata.key_state());
+                Ok(state.context("a key has a state")?.as_str().to_owned())
+            }
+            Err(error) if error.code() == Some("NotFoundException") => Ok("gone".to_owned()),
+            Err(error) => bail!("DescribeKey: {}", DisplayErrorContext(error)),
+        }
+    }
+
     /// Whether the trail of a Region delivers, or loses what happens.
     pub(crate) fn deliver(&self, region: &str, delivers: bool) -> Result<()> {
         let delivery = if delivers { "started" } else { "lost" };
