@@ -158,7 +158,7 @@ impl Connection {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         self.used.store(true, Ordering::Relaxed);
         let (head, body) = request.into_parts();
-        let (request_id, event_id) = Uuid::pair();
+        let (request_id, event_id) = (Uuid::fresh(), Uuid::fresh());
         let body = match read(body).await {
             Ok(body) => body,
             Err(fault) => return answer::refusal(protocol(&head.headers), request_id.as_str(), fault),

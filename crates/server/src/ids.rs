@@ -1,17 +1,45 @@
 //! Fresh UUIDs for requests, records and batches.
 
+use std::cell::RefCell;
+
+/// How many bytes are taken from the generator at once. It stirs itself anew for every call, which costs as much as ten UUIDs.
+const POOL_BYTES: usize = 1024;
+
+/// Random bytes, of which those before `spent` were given out. No secrets: they end up in answers and records.
+struct Pool {
+    bytes: [u8; POOL_BYTES],
+    spent: usize,
+}
+
+impl Pool {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        if self.spent + N > POOL_BYTES {
+            crypto::random(&mut self.bytes);
+            self.spent = 0;
+        }
+        let fresh = *self.bytes[self.spent..].first_chunk().expect("the pool holds more than any ID");
+        self.spent += N;
+        fresh
+    }
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; POOL_BYTES], spent: POOL_BYTES }) };
+}
+
+/// 16 random bytes that are no secret.
+pub(crate) fn fresh() -> [u8; 16] {
+    POOL.with_borrow_mut(Pool::take)
+}
+
 /// A version 4 UUID as text (RFC 9562), made without allocating: every call needs two.
 #[derive(Clone, Copy)]
 pub(crate) struct Uuid([u8; 36]);
 
 impl Uuid {
-    /// Two fresh ones, for the price of one call to the generator.
-    pub(crate) fn pair() -> (Uuid, Uuid) {
-        let mut bytes = [0; 32];
-        crypto::random(&mut bytes);
-        let (one, two) = bytes.split_at(16);
-        let of = |half: &[u8]| Uuid::of(half.try_into().expect("half of 32 bytes"));
-        (of(one), of(two))
+    /// A fresh one.
+    pub(crate) fn fresh() -> Uuid {
+        Uuid::of(fresh())
     }
 
     fn of(mut bytes: [u8; 16]) -> Uuid {
@@ -36,13 +64,6 @@ impl Uuid {
     }
 }
 
-/// 16 random bytes that are no secret.
-pub(crate) fn fresh() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    crypto::random(&mut bytes);
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,7 +71,11 @@ mod tests {
     #[test]
     fn a_uuid_has_its_form() {
         assert_eq!(Uuid::of([0xab; 16]).as_str(), "abababab-abab-4bab-abab-abababababab");
-        let (one, two) = Uuid::pair();
-        assert_ne!(one.as_str(), two.as_str());
+    }
+
+    #[test]
+    fn no_uuid_comes_twice() {
+        let many: std::collections::BTreeSet<_> = (0..4 * POOL_BYTES).map(|_| fresh()).collect();
+        assert_eq!(many.len(), 4 * POOL_BYTES);
     }
 }
