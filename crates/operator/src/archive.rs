@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use api::{KeyArn, Region, Timestamp};
+use api::{Region, Timestamp};
 use jiff::civil::Date;
 use procedure::observation::{EventError, Hole, MAX_ROWS, SourceSeen, UsageRow};
 use procedure::span::{DAY, HOUR, after, union};
@@ -16,7 +16,7 @@ use trail::scan::{self, Summary};
 use trail::tally::Row;
 use trail::usage::{Class, Outcome};
 
-use crate::sight::floor;
+use crate::sight::{Subject, floor, stable};
 
 /// Deepest folders that are looked through for days. Source: the layout above has nine below `AWSLogs`, and stands in few more.
 const MAX_DEPTH: usize = 16;
@@ -32,10 +32,11 @@ pub struct Found {
     pub sources: Vec<SourceSeen>,
 }
 
-/// Reads `paths` for the key, from `since` to `now`.
+/// Reads `paths` for the subject's key, from `since` to `now`.
 ///
 /// Trouble is in the answer, as holes: a path that cannot be read covers nothing.
-pub fn read(paths: &[PathBuf], key: &KeyArn, aliases: &[String], since: Timestamp, now: Timestamp) -> Found {
+pub fn read(paths: &[PathBuf], subject: &Subject<'_>, since: Timestamp, now: Timestamp) -> Found {
+    let key = &subject.key;
     let query = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
     let own = Place { account: key.account.to_string(), region: key.region };
     let whole = Span::new(since, now);
@@ -48,7 +49,7 @@ pub fn read(paths: &[PathBuf], key: &KeyArn, aliases: &[String], since: Timestam
         Err(error) => return failed(Gap::Unreadable { what: error.to_string() }),
     };
     match scan::scan(paths, &selection, &mut |_| {}) {
-        Ok(summary) => tell(paths, summary, &own, aliases, &query, whole),
+        Ok(summary) => tell(paths, summary, &own, subject, &query, whole),
         Err(error) => failed(Gap::Unreadable { what: error.to_string() }),
     }
 }
@@ -60,7 +61,7 @@ struct Place {
     region: Region,
 }
 
-fn tell(paths: &[PathBuf], summary: Summary, own: &Place, aliases: &[String], query: &str, whole: Span) -> Found {
+fn tell(paths: &[PathBuf], summary: Summary, own: &Place, subject: &Subject<'_>, query: &str, whole: Span) -> Found {
     let mut days = Days::default();
     paths.iter().for_each(|path| days.look(path, 0));
     let mut background: BTreeMap<Place, BTreeSet<Timestamp>> = BTreeMap::new();
@@ -73,9 +74,9 @@ fn tell(paths: &[PathBuf], summary: Summary, own: &Place, aliases: &[String], qu
             heard.extend(activity.times());
         }
     }
-    let by_alias = |row: &Row| aliases.contains(&row.key);
+    let by_alias = |row: &Row| subject.aliases.contains(&row.key);
     let rows = summary.totals.rows.iter().chain(summary.totals.unattributed.iter().filter(|row| by_alias(row)));
-    let mut usage: Vec<UsageRow> = rows.map(usage).collect();
+    let mut usage: Vec<UsageRow> = rows.filter_map(|row| usage(row, subject)).collect();
     usage.sort();
     let mut holes = holes(&summary, whole);
     if usage.len() > MAX_ROWS {
@@ -126,25 +127,40 @@ fn holes(summary: &Summary, whole: Span) -> Vec<Hole> {
     holes
 }
 
-fn usage(row: &Row) -> UsageRow {
-    let mut days: Vec<Timestamp> = row.times().map(|hour| floor(hour, DAY)).collect();
+/// A row without our own calls; `None` where nothing else is in it.
+///
+/// A scan does not keep request ids, so that in files our own calls are known by our name and their time alone: from the first act of
+/// the case on. A stranger who calls in our name shows in event history, where ids are compared.
+fn usage(row: &Row, subject: &Subject<'_>) -> Option<UsageRow> {
+    let class = row.manners.iter().map(|manner| manner.class).min().unwrap_or(Class::ReadData);
+    let is_us = stable(&row.principal, subject.operator) == subject.operator;
+    if is_us && class == Class::Look {
+        return None;
+    }
+    let acted = subject.own.probes.iter().map(|(_, at)| *at).chain(subject.own.acts.iter().map(|(_, at)| *at)).min();
+    let acted = acted.filter(|_| is_us).map(|at| floor(at, HOUR));
+    let hours: Vec<Timestamp> = row.times().filter(|hour| acted.is_none_or(|acted| *hour < acted)).collect();
+    let last_hour = *hours.last()?;
+    let whole = hours.len() == row.times().count();
+    let mut days: Vec<Timestamp> = hours.iter().map(|hour| floor(*hour, DAY)).collect();
     days.dedup();
     let failed = row.manners.iter().all(|manner| manner.outcome != Outcome::Success);
     let code = row.error_code.clone().filter(|_| failed);
-    UsageRow {
-        principal: row.principal.clone(),
+    Some(UsageRow {
+        principal: stable(&row.principal, subject.operator).to_owned(),
         account: account_of(&row.principal),
         operation: row.event_name.clone(),
-        class: row.manners.iter().map(|manner| manner.class).min().unwrap_or(Class::ReadData),
+        class,
         // A scan keeps codes, not texts; the code alone is read the graver way.
         error: code.map(|code| EventError { code, message: String::new() }),
         dependents: row.dependents.clone(),
-        count: row.count,
+        // Of a part of the row only the hours are known: one call in each, at least.
+        count: if whole { row.count } else { hours.len() as u64 },
         first: row.first,
-        last: row.last,
+        last: if whole { row.last } else { last_hour },
         days,
         samples: Vec::new(),
-    }
+    })
 }
 
 fn account_of(principal: &str) -> Option<String> {
@@ -238,7 +254,9 @@ fn delivered(name: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{self, KEY};
+    use procedure::Own;
+
+    use crate::testing::{self, KEY, OPERATOR};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -257,7 +275,35 @@ mod tests {
     }
 
     fn look(folder: &Path) -> Found {
-        read(&[folder.to_owned()], &KEY.parse().unwrap(), &[], at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"))
+        look_as(folder, &Own::default())
+    }
+
+    fn look_as(folder: &Path, own: &Own) -> Found {
+        let since = at("2026-01-01T00:00:00Z");
+        let probes = BTreeMap::new();
+        let key = KEY.parse().unwrap();
+        let subject = Subject { key, aliases: &[], operator: OPERATOR, own, probes: &probes, since };
+        read(&[folder.to_owned()], &subject, since, at("2026-02-01T00:00:00Z"))
+    }
+
+    #[test]
+    fn our_own_calls_count_only_from_before_the_case_acted() {
+        let call = |id: &str, time: &str, operation: &str| testing::event(id, time, "quietus", operation, "");
+        let temp = archive(&[(
+            "2026/01/02",
+            "2300",
+            &[
+                call("a", "2026-01-02T03:00:00Z", "Decrypt"),
+                call("b", "2026-01-02T09:00:01Z", "Decrypt"),
+                call("c", "2026-01-02T09:00:02Z", "GenerateDataKey"),
+                call("d", "2026-01-02T01:00:00Z", "DescribeKey"),
+            ],
+        )]);
+        let own = Own { acts: vec![("DisableKey", at("2026-01-02T09:00:00Z"))], ..Own::default() };
+        let rows = look_as(temp.path(), &own).usage;
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!((row.operation.as_str(), row.count, row.last), ("Decrypt", 1, at("2026-01-02T03:00:00Z")));
+        assert_eq!(look(temp.path()).usage.len(), 2, "without a case, only looks are ours");
     }
 
     #[test]

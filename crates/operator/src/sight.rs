@@ -365,7 +365,7 @@ fn newest<T>(mut all: Vec<(bool, T)>, order: impl Fn(&T) -> (Timestamp, String))
 }
 
 /// The operator's own name where `principal` is the operator's role by its name with a path, which STS does not tell.
-fn stable<'p>(principal: &'p str, operator: &'p str) -> &'p str {
+pub(crate) fn stable<'p>(principal: &'p str, operator: &'p str) -> &'p str {
     let role = |arn: &'p str| {
         let (account, path) = arn.split_once(":role/")?;
         Some((account, path.rsplit('/').next().unwrap_or(path)))

@@ -138,7 +138,7 @@ async fn assemble(target: &Target) -> Result<Parts, Error> {
     let provider =
         config.credentials_provider().ok_or_else(|| Error::NoCredentials { why: "none are set".to_owned() })?;
     if let Err(error) = provider.provide_credentials().await {
-        return Err(Error::NoCredentials { why: chain(&error) });
+        return Err(Error::NoCredentials { why: why_none(&error) });
     }
     let skew = Arc::new(Skew::default());
     let looking = aws_sdk_kms::config::Builder::from(&config).interceptor(Listener(Arc::clone(&skew)));
@@ -156,6 +156,13 @@ async fn assemble(target: &Target) -> Result<Parts, Error> {
         endpoint: endpoint.map(|endpoint| endpoint.to_string()),
         skew,
     })
+}
+
+/// What the provider says, without its list of every place that it looked in.
+fn why_none(error: &dyn std::error::Error) -> String {
+    let text = chain(error);
+    let text = text.split(" Attempted:").next().unwrap_or_default();
+    text.trim_end_matches('.').to_owned()
 }
 
 async fn load(target: &Target) -> SdkConfig {
@@ -185,9 +192,14 @@ async fn load(target: &Target) -> SdkConfig {
 
 /// Who we are, by GetCallerIdentity, which needs no permission.
 async fn identify(config: &SdkConfig, place: &str) -> Result<(String, AccountId), Error> {
-    let answer = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
+    // Whether anybody is there is known soon; a person waits for it.
+    let sts = aws_sdk_sts::config::Builder::from(config).retry_config(RetryConfig::standard().with_max_attempts(2));
+    let answer = aws_sdk_sts::Client::from_conf(sts.build()).get_caller_identity().send().await;
     let answer = answer.map_err(|error| match Trouble::from(error) {
-        Trouble::Refused { code, message, .. } => Error::Refused { endpoint: place.to_owned(), code, message },
+        Trouble::Refused { code, message, .. } => {
+            let message = message.trim_end_matches('.').to_owned();
+            Error::Refused { endpoint: place.to_owned(), code, message }
+        }
         Trouble::NoAnswer { class, message } => {
             Error::Unreachable { endpoint: place.to_owned(), why: format!("{class}: {message}") }
         }

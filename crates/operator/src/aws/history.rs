@@ -92,7 +92,10 @@ pub(super) async fn read(aws: &Aws, ask: &Ask<'_>, subject: Subject<'_>) -> (Sig
         source: Source::EventHistory,
         account: ask.key.account.to_string(),
         region: ask.key.region,
-        query: format!("LookupEvents EventSource={KMS}, {} to {}", wanted.since, wanted.until),
+        query: match ask.depth {
+            Depth::Watch => format!("LookupEvents EventSource={KMS}"),
+            Depth::Full => format!("LookupEvents EventSource={KMS}, cross-checked by ResourceName={}", ask.key),
+        },
         spans,
         holes,
         background,

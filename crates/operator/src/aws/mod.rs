@@ -116,7 +116,7 @@ impl Aws {
         let (mut seen, source) = history::read(self, ask, subject).await;
         let mut sources = vec![source];
         if ask.depth == Depth::Full && !self.archives.is_empty() {
-            let found = archive::read(&self.archives, &ask.key, &alias_arns, ask.lookback, ask.now);
+            let found = archive::read(&self.archives, &subject, ask.lookback, ask.now);
             archive::merge(&mut seen.usage, found.usage);
             sources.extend(found.sources);
         }
@@ -194,9 +194,11 @@ fn alias_arns(key: &KeyArn, names: Option<&Vec<String>>) -> Vec<String> {
     names.into_iter().flatten().map(|name| format!("{front}:{name}")).collect()
 }
 
-/// AWS's time as ours; what is out of range is out of any deadline.
+/// AWS's time as ours, in whole milliseconds: it travels as a decimal fraction, and what comes after the third digit is noise.
+/// What is out of range is out of any deadline.
 fn timestamp(at: &aws_sdk_kms::primitives::DateTime) -> Option<Timestamp> {
-    Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()
+    let millis = (i64::from(at.subsec_nanos()) + 500_000) / 1_000_000;
+    Timestamp::from_millisecond(at.secs().checked_mul(1_000)?.checked_add(millis)?).ok()
 }
 
 impl World for Aws {
@@ -210,5 +212,19 @@ impl World for Aws {
 
     fn act(&self, key: KeyArn, act: &Act) -> Answer {
         self.runtime.block_on(act::act(self, key, act))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_whole_milliseconds() {
+        let at = |secs, nanos| timestamp(&aws_sdk_kms::primitives::DateTime::from_secs_and_nanos(secs, nanos)).unwrap();
+        assert_eq!(at(1, 828_000_068).to_string(), "1970-01-01T00:00:01.828Z");
+        assert_eq!(at(1, 999_999_999).to_string(), "1970-01-01T00:00:02Z");
+        assert_eq!(at(-1, 0).to_string(), "1969-12-31T23:59:59Z");
+        assert!(timestamp(&aws_sdk_kms::primitives::DateTime::from_secs(i64::MAX)).is_none());
     }
 }

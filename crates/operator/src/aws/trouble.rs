@@ -73,7 +73,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text.replace(['\n', '\r'], " ")
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl Trouble {

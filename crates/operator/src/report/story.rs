@@ -21,7 +21,7 @@ use crate::reconcile::evidence_name;
 const MAX_ROWS: usize = 200;
 
 /// Longer values take a line of their own. (Ours.)
-pub(super) const WIDE: usize = 34;
+pub(super) const WIDE: usize = 26;
 
 /// The whole of it.
 #[derive(Debug, Clone, Serialize)]
@@ -431,11 +431,15 @@ fn foreign(entries: &[Entry]) -> String {
 
 /// The only sentence that says what was not seen, with its limits in the same breath.
 fn evidence(assessment: &Assessment, seen: Option<&Observation>) -> String {
-    let sources = seen.map(|seen| {
-        let names: BTreeSet<&str> = seen.sources.iter().map(|source| source.source.as_str()).collect();
-        names.into_iter().collect::<Vec<_>>().join(" and ")
-    });
-    let sources = sources.filter(|names| !names.is_empty()).unwrap_or_else(|| "no source".to_owned());
+    let mut sources: BTreeSet<&str> =
+        seen.into_iter().flat_map(|seen| &seen.sources).map(|source| source.source.as_str()).collect();
+    if !assessment.coverage.bounded.is_empty() {
+        sources.insert("GetKeyLastUsage");
+    }
+    let sources = match sources.len() {
+        0 => "no source".to_owned(),
+        _ => sources.into_iter().collect::<Vec<_>>().join(" and "),
+    };
     let missing = &assessment.coverage.missing;
     let blind = match missing.as_slice() {
         [] => "none within that time".to_owned(),
@@ -445,12 +449,9 @@ fn evidence(assessment: &Assessment, seen: Option<&Observation>) -> String {
         seen.map_or(0, |seen| seen.usage.iter().filter(|row| row.class.is_use()).map(|row| row.count).sum::<u64>());
     let from_to =
         format!("from {} to {}", words::day(assessment.lookback.since), words::moment(assessment.lookback.until));
-    let found = if uses == 0 { format!("No use seen {from_to}") } else { format!("{uses} uses seen {from_to}") };
-    format!(
-        "{found} in {sources}; blind spots: {blind}. The verdict at {} was {}.",
-        words::moment(assessment.at),
-        assessment.verdict
-    )
+    let found = if uses == 0 { format!("no use seen {from_to}") } else { format!("{uses} uses seen {from_to}") };
+    let (at, verdict) = (words::moment(assessment.at), assessment.verdict);
+    format!("The last assessment, of {at}, said {verdict}: {found} in {sources}; blind spots: {blind}.")
 }
 
 fn identity(opening: &Opening, seen: Option<&Observation>) -> Vec<(&'static str, String)> {
