@@ -1,4 +1,4 @@
-//! What people ask for, one function each: open, list, show, approve, waive, hold, resume, abandon, rescue, assess.
+//! What people ask for, one function each: open, list, show, verify, approve, waive, hold, resume, abandon, rescue, assess.
 //!
 //! What a human says is checked against the case before it is written down, and refused with the reason where it makes no sense
 //! there: an entry that changes nothing must not look like consent.
@@ -9,13 +9,14 @@ use api::{KeyArn, Timestamp};
 use jiff::tz::Offset;
 use procedure::span::before;
 use procedure::{
-    Assessment, Case, Depth, Digest, Entry, Fact, Intent, KeyState, Observation, Opening, Outcome, Own, Presence,
-    Profile, Reason, Seen, Stage, Step, Terms, Verdict, Waived, assess,
+    Action, Assessment, Case, Depth, Digest, Done, Entry, Fact, Intent, KeyState, Observation, Opening, Outcome, Own,
+    Presence, Profile, Reason, Seen, Stage, Step, Terms, Verdict, Waived, assess,
 };
 
+use crate::capsule;
 use crate::cases::{self, CaseId, Cases, Journal};
 use crate::clock;
-use crate::reconcile::{Round, Runner};
+use crate::reconcile::{Round, Runner, evidence_name};
 use crate::world::{Act, Answer, Ask, World};
 
 /// Most tries to write beside another runner's entries. (Ours.)
@@ -203,6 +204,49 @@ pub fn show(cases: &impl Cases, id: CaseId) -> Result<(Journal, Case), Refused> 
         return Err(Refused::NotOpened { case: id });
     }
     Ok((journal, case))
+}
+
+/// What a check of a case found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Journal entries, each whole, in order, and tied to the one before.
+    pub entries: usize,
+    /// The hash that stands for all of them.
+    pub head: Digest,
+    /// Whether a crash left half of one more behind.
+    pub torn: bool,
+    /// Observations and capsules that are kept and are what the journal says.
+    pub kept: usize,
+    /// The names of those that are not.
+    pub lost: Vec<String>,
+}
+
+/// Checks a case: the chain of its journal, and the hash of everything that the journal refers to.
+///
+/// # Errors
+/// [`Refused::Cases`] naming the entry at which the chain breaks.
+pub fn verify(cases: &impl Cases, id: CaseId) -> Result<Verified, Refused> {
+    let (journal, _) = show(cases, id)?;
+    let mut named: BTreeMap<String, Digest> = BTreeMap::new();
+    for entry in journal.entries() {
+        match &entry.fact {
+            Fact::Assessed(found) => drop(named.insert(evidence_name(found.evidence), found.evidence)),
+            // The observation of a probe is not kept: it decided nothing.
+            Fact::Intended { action: Action::Probe { .. }, .. } => {}
+            Fact::Intended { evidence, .. } => drop(named.insert(evidence_name(*evidence), *evidence)),
+            Fact::Done { result: Done::Capsule { digest }, .. } => drop(named.insert(capsule::name(*digest), *digest)),
+            _ => {}
+        }
+    }
+    let is_kept = |name: &str, digest: Digest| cases.kept(id, name).is_ok_and(|bytes| Digest::of(&bytes) == digest);
+    let (kept, lost): (Vec<_>, Vec<_>) = named.into_iter().partition(|(name, digest)| is_kept(name, *digest));
+    Ok(Verified {
+        entries: journal.entries().len(),
+        head: journal.head(),
+        torn: journal.is_torn(),
+        kept: kept.len(),
+        lost: lost.into_iter().map(|(name, _)| name).collect(),
+    })
 }
 
 /// The step that people are asked to approve, with the hash to name; `None` where nobody is asked.

@@ -4,10 +4,13 @@
 //! they say the same. The words are chosen: a report never calls a key unneeded. It says that no use was seen, from when to when, in
 //! which sources, and where those were blind.
 
+mod chronicle;
+mod evidence;
 mod html;
 mod markdown;
 mod page;
 mod story;
+mod summary;
 mod timeline;
 mod words;
 

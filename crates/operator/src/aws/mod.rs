@@ -21,6 +21,7 @@ use procedure::observation::{Observation, SourceSeen, Tag};
 use procedure::{Depth, Gap, Presence, Seen};
 use tokio::runtime::Runtime;
 
+pub use aws_sdk_kms::config::Credentials;
 pub use connect::{Error, Target};
 pub use reach::Account;
 pub use resolve::Unresolved;

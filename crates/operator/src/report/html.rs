@@ -203,6 +203,10 @@ impl Story {
             );
         }
         end_table(page);
+        if self.left_out > 0 {
+            page.raw(r#"<p class="note">"#).text(self.left_out);
+            page.raw(" more rows, here or among what depends on the key, are in the evidence only.</p>");
+        }
     }
 
     fn dependents_html(&self, page: &mut Page) {

@@ -115,6 +115,9 @@ impl Story {
                 )?;
             }
         }
+        if self.left_out > 0 {
+            writeln!(out, "\n{} more rows, here or below, are in the evidence only.", self.left_out)?;
+        }
         section(out, 5, "What depends on it")?;
         if self.dependents.is_empty() {
             return writeln!(out, "No encryption context and no grant named a resource.");

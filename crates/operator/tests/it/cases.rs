@@ -147,6 +147,11 @@ fn a_quiet_key_is_deleted() {
     let id = ended.folder.list().unwrap()[0];
     let bytes = ended.folder.kept(id, &format!("capsule-{}.json", &capsule.to_string()[..16])).unwrap();
     assert_eq!(procedure::Digest::of(&bytes), capsule);
+    let verified = commands::verify(&ended.folder, id).unwrap();
+    assert!(verified.kept >= 5 && verified.lost.is_empty() && !verified.torn, "{verified:?}");
+    let capsule_file = ended.folder.of(id).join(format!("capsule-{}.json", &capsule.to_string()[..16]));
+    std::fs::write(capsule_file, "changed").unwrap();
+    assert_eq!(commands::verify(&ended.folder, id).unwrap().lost.len(), 1);
     // Every decision's evidence can be read again.
     for entry in ended.folder.read(id).unwrap().entries() {
         if let procedure::Fact::Assessed(assessment) = &entry.fact {

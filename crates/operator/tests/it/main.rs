@@ -4,4 +4,5 @@
 mod cases;
 mod crash;
 mod report;
+mod wire;
 mod world;

@@ -281,3 +281,10 @@ impl Worlds for Fake {
         Ok(Arc::new(self.clone()))
     }
 }
+
+/// An event of another role on the key, as CloudTrail writes it.
+pub(crate) fn foreign_event(id: &str, at: Timestamp, operation: &str) -> String {
+    format!(
+        r#"{{"eventID":"{id}","eventTime":"{at}","eventSource":"kms.amazonaws.com","eventName":"{operation}","awsRegion":"eu-west-1","readOnly":true,"recipientAccountId":"{ACCOUNT}","userIdentity":{{"type":"IAMUser","arn":"arn:aws:iam::{ACCOUNT}:user/eve","accountId":"{ACCOUNT}"}},"resources":[{{"type":"AWS::KMS::Key","ARN":"{KEY}"}}]}}"#
+    )
+}
