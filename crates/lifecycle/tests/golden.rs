@@ -1,4 +1,5 @@
 //! The whole table, operation × state, as a person would read it: a changed cell is a visible diff of `state_table.txt`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
 

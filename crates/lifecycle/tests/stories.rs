@@ -1,4 +1,5 @@
 //! Lives of keys, told in lines: `command -> state or refusal`, `+Nd` lets days pass and then looks what is due.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use api::Timestamp;
 use lifecycle::{Change, Command, PendingWindow, State, deadline, decide, due};
