@@ -9,6 +9,8 @@ mod common;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{Served, finished, without_aws};
 use serde_json::Value;
 
@@ -95,17 +97,17 @@ fn the_aws_cli_drives_the_server() {
     let made = answer(&["kms", "create-key", "--description", "from the CLI", "--tags", "TagKey=a,TagValue=b"]);
     let key = made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
     answer(&["kms", "create-alias", "--alias-name", "alias/cli", "--target-key-id", &key]);
-    let sealed = answer(&["kms", "encrypt", "--key-id", "alias/cli", "--plaintext", "c2VjcmV0"]);
-    let blob = sealed["CiphertextBlob"].as_str().unwrap();
-    assert_eq!(answer(&["kms", "decrypt", "--ciphertext-blob", blob])["Plaintext"], "c2VjcmV0");
+    let sealed = answer(&["kms", "encrypt", "--key-id", "alias/cli", "--plaintext", "secret"]);
+    // Version 1 of the CLI takes bytes from a file, and answers in base64.
+    let file = data.path().join("blob");
+    std::fs::write(&file, STANDARD.decode(sealed["CiphertextBlob"].as_str().unwrap()).unwrap()).unwrap();
+    let blob = format!("fileb://{}", file.display());
+    assert_eq!(answer(&["kms", "decrypt", "--ciphertext-blob", &blob])["Plaintext"], STANDARD.encode("secret"));
     let scheduled = answer(&["kms", "schedule-key-deletion", "--key-id", &key, "--pending-window-in-days", "7"]);
     assert_eq!(scheduled["KeyState"], "PendingDeletion");
-    assert_eq!(
-        refused(&["kms", "decrypt", "--ciphertext-blob", blob]),
-        format!(
-            "aws: [ERROR]: An error occurred (KMSInvalidStateException) when calling the Decrypt operation: {key} is pending deletion."
-        )
-    );
+    let refusal = refused(&["kms", "decrypt", "--ciphertext-blob", &blob]);
+    let expected = format!("(KMSInvalidStateException) when calling the Decrypt operation: {key} is pending deletion.");
+    assert!(refusal.ends_with(&expected), "{refusal}");
     let advanced =
         common::quietus().args(["clock", "advance", "7d", "--endpoint-url", &served.endpoint]).output().unwrap();
     assert_eq!(finished(&advanced).0, Some(0), "{advanced:?}");

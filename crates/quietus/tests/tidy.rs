@@ -48,7 +48,8 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn lines_fit() {
-    for (name, text) in sources() {
+    // Stories in tests are told in lines as long as they need.
+    for (name, text) in sources().into_iter().filter(|(name, _)| name.contains("/src/")) {
         let long = text.lines().enumerate().find(|(_, line)| {
             // Texts that a test expects to the letter, and data, may be longer than a line of code.
             line.chars().count() > 140 && !line.contains('"') && !line.trim_start().starts_with("//")

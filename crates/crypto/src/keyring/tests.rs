@@ -1,3 +1,5 @@
+//! The keyring held to its promises: files, epochs, crashes, and what is damaged or foreign.
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! The verifier held to what AWS has published, to the official signer, and to everything that must be refused.
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
