@@ -318,12 +318,13 @@ pub(crate) struct Approve {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("how").required(true).args(["once", "loop"])))]
 pub(crate) struct Reconcile {
     /// Look at every case once, then end.
-    #[arg(long, conflicts_with = "loop")]
+    #[arg(long)]
     pub(crate) once: bool,
     /// Keep looking.
-    #[arg(long = "loop", required_unless_present = "once")]
+    #[arg(long = "loop")]
     pub(crate) r#loop: bool,
     /// How long to wait between two looks.
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span)]

@@ -151,6 +151,9 @@ pub(crate) fn reconcile(args: &Reconcile) -> Result<ExitCode> {
     let runner = Runner::new(&cases, &place.account, &now, &told);
     if args.once {
         let rounds = runner.once(THREADS)?;
+        if rounds.is_empty() {
+            note!("no cases in {}", args.cases.cases.display());
+        }
         return Ok(ExitCode::from(tell(&rounds)));
     }
     static STOP: AtomicBool = AtomicBool::new(false);

@@ -58,7 +58,7 @@ pub(crate) fn failed(error: &anyhow::Error) -> ExitCode {
     let mut causes: Vec<String> = Vec::new();
     for cause in error.chain().skip(usize::from(hint.is_some())).map(ToString::to_string) {
         // Some libraries repeat their cause in their own text.
-        if !causes.last().is_some_and(|known| known.ends_with(&cause)) {
+        if !causes.last().is_some_and(|known| known.contains(&cause)) {
             causes.push(cause);
         }
     }
