@@ -13,8 +13,6 @@ fn the_rehearsal_shows_what_it_is_to_show() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for _ in 0..2 {
-        // The second replaces the first.
         let output = quietus().args(["rehearse", "--dir", "rehearsal"]).current_dir(folder.path()).output().unwrap();
         let (code, stdout, stderr) = finished(&output);
         assert_eq!(code, Some(0), "{stdout}\n{stderr}");
