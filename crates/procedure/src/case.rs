@@ -115,8 +115,8 @@ pub struct Case {
     pub failures: u32,
     /// When the last action failed.
     pub failed_at: Option<Timestamp>,
-    /// The last action with a result, good or bad, and when that was.
-    pub tried: Option<(Action, Timestamp)>,
+    /// The last action with a result, good or bad, when that was, and how many times in a row it was the last.
+    pub tried: Option<(Action, Timestamp, u32)>,
     /// When AWS last refused a step towards loss.
     pub refused_at: Option<Timestamp>,
     /// The key's state when the case first acted on it: what it is brought back to.
@@ -506,7 +506,7 @@ impl Case {
 
     fn take_result(&mut self, result: &Done, at: Timestamp) {
         let Some(flight) = self.flight.take() else { return };
-        self.tried = Some((flight.action.clone(), at));
+        self.take_try(&flight.action, at);
         self.failures = 0;
         self.failed_at = None;
         match result {
@@ -530,7 +530,7 @@ impl Case {
 
     fn take_failure(&mut self, failure: &Failure, at: Timestamp) {
         let Some(flight) = self.flight.take() else { return };
-        self.tried = Some((flight.action.clone(), at));
+        self.take_try(&flight.action, at);
         if let Failure::Refused { request_id, .. } = failure {
             self.own.requests.extend(request_id.clone());
         }
@@ -554,6 +554,11 @@ impl Case {
                 }
             }
         }
+    }
+
+    fn take_try(&mut self, action: &Action, at: Timestamp) {
+        let before = self.tried.take().filter(|(tried, ..)| tried == action).map_or(0, |(_, _, times)| times);
+        self.tried = Some((action.clone(), at, before.saturating_add(1)));
     }
 
     /// A probe came back: if it was quick enough, the time up to it was seen.

@@ -20,9 +20,10 @@ use crate::stage::Stage;
 use crate::usage::late_last_usage;
 use crate::view::{Sight, View};
 
-/// Between two tries of a step towards safety: at first, and at most.
+/// Between two tries of the same step towards safety: at first, and at most; it doubles, so that the journal of a key that AWS will
+/// not let us give back grows by a few entries an hour. The margin is many times the most.
 const RETRY: SignedDuration = SignedDuration::from_secs(30);
-const RETRY_MOST: SignedDuration = SignedDuration::from_mins(5);
+const RETRY_MOST: SignedDuration = HOUR;
 /// How long an answer to an idempotent call may be out before the call counts as lost.
 const ANSWER: SignedDuration = SignedDuration::from_mins(1);
 /// How far the date of a deletion may lie from the one we asked for, and still be ours.
@@ -81,10 +82,10 @@ impl View<'_> {
         (!in_flight).then(|| self.act_safely(action, because))
     }
 
-    /// Acts at once; the same act again only after a while, because what it did may not show yet.
+    /// Acts at once; the same act again only after a while, because what it did may not show yet, or cannot be seen at all.
     fn act_safely(&self, action: Action, because: Reason) -> Plan {
-        let again = self.case.tried.as_ref().filter(|(tried, _)| *tried == action).map(|(_, at)| {
-            let doublings = self.case.failures.saturating_sub(1).min(8);
+        let again = self.case.tried.as_ref().filter(|(tried, ..)| *tried == action).map(|(_, at, times)| {
+            let doublings = times.saturating_sub(1).min(16);
             after(*at, RETRY.saturating_mul(1 << doublings).min(RETRY_MOST))
         });
         match again.filter(|until| self.now < *until) {

@@ -13,24 +13,19 @@ fn the_rehearsal_shows_what_it_is_to_show() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-        let output = quietus().args(["rehearse", "--dir", "rehearsal"]).current_dir(folder.path()).output().unwrap();
-        let (code, stdout, stderr) = finished(&output);
-        assert_eq!(code, Some(0), "{stdout}\n{stderr}");
-        for (name, outcome) in [
-            ("orders-archive", "deleted"),
-            ("payroll-export", "rescued"),
-            ("disaster-vault", "rescued"),
-            ("annual-report", "INCONCLUSIVE"),
-            ("eu-billing", "INCONCLUSIVE"),
-        ] {
-            let line = stdout.lines().find(|line| line.trim_start().starts_with(name) && line.contains("QC-")).unwrap();
-            assert!(line.contains(outcome), "{line}");
-        }
-        let pages = stdout.lines().filter_map(|line| line.strip_prefix("  rehearsal/reports/"));
-        assert_eq!(
-            pages.filter(|page| folder.path().join("rehearsal/reports").join(page).exists()).count(),
-            5,
-            "{stdout}"
-        );
+    let output = quietus().args(["rehearse", "--dir", "rehearsal"]).current_dir(folder.path()).output().unwrap();
+    let (code, stdout, stderr) = finished(&output);
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    for (name, outcome) in [
+        ("orders-archive", "deleted"),
+        ("payroll-export", "rescued"),
+        ("disaster-vault", "rescued"),
+        ("annual-report", "INCONCLUSIVE"),
+        ("eu-billing", "INCONCLUSIVE"),
+    ] {
+        let line = stdout.lines().find(|line| line.trim_start().starts_with(name) && line.contains("QC-")).unwrap();
+        assert!(line.contains(outcome), "{line}");
     }
+    let pages = stdout.lines().filter_map(|line| line.strip_prefix("  rehearsal/reports/"));
+    assert_eq!(pages.filter(|page| folder.path().join("rehearsal/reports").join(page).exists()).count(), 5, "{stdout}");
 }

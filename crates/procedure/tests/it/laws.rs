@@ -87,8 +87,12 @@ fn happen(world: &mut World, event: &Event) {
     world.tick();
 }
 
+/// A life of weeks, with a probe every six hours and a crash here and there, needs far fewer entries.
+const MAX_ENTRIES: usize = 2_500;
+
 fn check_plan(world: &World, seen: &Observation, plan: &Plan) {
     assert_eq!(*plan, procedure::plan(&world.case, seen, world.now), "a plan depends on nothing but its arguments");
+    assert!(world.journal.len() < MAX_ENTRIES, "a case that writes for ever: {:?}", &world.journal[MAX_ENTRIES - 20..]);
     let story = || format!("in {:?} at {}: {plan:?}", world.case.stage, world.now);
     let loses = match &plan.next {
         Next::Do(action) => action.is_towards_loss(),

@@ -602,6 +602,17 @@ fn without_sight_of_the_key_nothing_goes_on_and_near_the_deadline_all_goes_back(
 }
 
 #[test]
+fn a_key_out_of_sight_is_given_back_without_filling_the_journal() {
+    let mut world =
+        check(World::quiet(), "open standard\n approve ben -> soaking\n unknown key\n rescue olga -> rescuing");
+    let before = world.journal.len();
+    world.advance(days(10));
+    let grown = world.journal.len() - before;
+    assert!(grown < 10 * 24 * 3, "{grown} entries in ten days");
+    check(world, "known\n +2h -> rescued, Enabled");
+}
+
+#[test]
 fn without_a_clock_or_events_no_step_is_taken() {
     check(World::quiet(), "unknown clock\n open standard -> assessed, Enabled");
     check(World::quiet(), "unknown events\n open standard -> assessed, Enabled");
