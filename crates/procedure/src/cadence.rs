@@ -47,8 +47,8 @@ pub(crate) fn cadence(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::class::Class;
     use crate::span::{DAY, before};
+    use api::Class;
 
     fn uses(ago: &[i64]) -> Option<Finding> {
         let now = after(Timestamp::UNIX_EPOCH, days(1000));

@@ -9,10 +9,10 @@ use api::Timestamp;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::class::{Class, ClassForm};
 use crate::observation::Source;
 use crate::observation::{EventError, Gap, KeyState};
 use crate::span::Span;
+use api::Class;
 
 /// The answer of an assessment. Never "unused", never "safe to delete".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,7 +104,6 @@ pub enum Finding {
     /// F-USE-*: a call with the key within the quiet window.
     Use {
         /// What kind of use.
-        #[serde(with = "ClassForm")]
         class: Class,
         /// Who.
         principal: String,

@@ -7,7 +7,6 @@
 mod assess;
 mod cadence;
 mod case;
-mod class;
 mod coverage;
 mod digest;
 mod finding;
@@ -26,9 +25,9 @@ mod turn;
 mod usage;
 mod view;
 
+pub use api::Class;
 pub use assess::{Assessment, Baseline, Coverage, Judged, Soak, Terms, assess};
 pub use case::{Approval, Case, Flight, Own, SETTLE};
-pub use class::Class;
 pub use digest::{Digest, InvalidDigest};
 pub use finding::{Finding, GapReason, Severity, Verdict, Waiver, Weight};
 pub use journal::{Done, Entry, Fact, Failure, Intent, Opening, VERSION, Waived};

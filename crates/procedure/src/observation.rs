@@ -8,10 +8,10 @@ use api::{KeyArn, Region, Timestamp};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::class::{Class, ClassForm};
 use crate::digest::Digest;
 use crate::span::Span;
 use crate::{Verdict, text};
+use api::Class;
 use trail::usage::{Failure, Weight};
 
 /// Most usage rows an observation holds; who has more marks the source's span as a hole. (Ours.)
@@ -324,7 +324,6 @@ pub struct UsageRow {
     /// `eventName`.
     pub operation: String,
     /// What the operation does with this key, as `trail` reads it.
-    #[serde(with = "ClassForm")]
     pub class: Class,
     /// The error, where all the calls of this row failed with it. The message is that of a sample.
     pub error: Option<EventError>,
@@ -394,7 +393,6 @@ pub struct Attempt {
     /// `eventName`.
     pub operation: String,
     /// What the operation does with this key, as `trail` reads it.
-    #[serde(with = "ClassForm")]
     pub class: Class,
     /// The error; a call without one succeeded.
     pub error: Option<EventError>,

@@ -5,10 +5,10 @@ use jiff::SignedDuration;
 
 use crate::assess::Terms;
 use crate::case::Own;
-use crate::class::Class;
 use crate::journal::Intent;
 use crate::observation::{Attempt, EventError, LastUse, Observation, UsageRow};
 use crate::span::{HOUR, after, before};
+use api::Class;
 
 /// What one call, or a row of calls, says about the need for the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
