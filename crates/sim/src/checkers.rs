@@ -109,10 +109,10 @@ struct Use {
 struct Watched {
     name: String,
     life: Life,
-    /// When the operator last called DisableKey: what it had assessed until then was to be quiet.
+    /// When the case last set about disabling it: what it had assessed until then was to be quiet.
     disabled: Option<Timestamp>,
     scheduled: Option<(Timestamp, String)>,
-    /// Its life before the operator first changed it, until it is given back.
+    /// Its life when the case first set about disabling it, until it is given back.
     original: Option<Life>,
     /// Somebody else changed it since.
     meddled: bool,
@@ -242,7 +242,6 @@ impl Checkers {
     }
 
     fn changed(&mut self, arn: KeyArn, operation: &str, by: &str, next: Life, changes: bool, now: Timestamp) {
-        let ours = by == user_arn(OPERATOR);
         let before = self.key(arn).life;
         if changes && before == next && operation != "PutKeyPolicy" {
             self.violated(
@@ -258,16 +257,8 @@ impl Checkers {
             self.deleted(arn, now);
         }
         let key = self.key(arn);
-        match (ours, operation) {
-            (true, _) if key.original.is_none() => {
-                key.original = Some(before);
-                key.meddled = false;
-            }
-            (true, _) | (_, "DeleteKey" | "CreateKey") => {}
-            (false, _) => key.meddled |= before != next,
-        }
-        if ours && operation == "DisableKey" {
-            key.disabled = Some(now);
+        if by != user_arn(OPERATOR) && operation != "DeleteKey" {
+            key.meddled |= before != next;
         }
         if operation == "ScheduleKeyDeletion" {
             key.scheduled = Some((now, by.to_owned()));
@@ -364,6 +355,16 @@ impl Checkers {
     /// A wake-up went through the case to the end: it began to look at `looked`.
     pub(crate) fn woke(&mut self, arn: KeyArn, looked: Timestamp, now: Timestamp) {
         self.key(arn).wakes.push((looked, now));
+    }
+
+    /// The case sets about disabling the key.
+    pub(crate) fn disables(&mut self, arn: KeyArn, now: Timestamp) {
+        let key = self.key(arn);
+        key.disabled = Some(now);
+        if key.original.is_none() {
+            key.original = Some(key.life);
+            key.meddled = false;
+        }
     }
 
     /// The case committed to the deletion, on what it saw at `looked`.

@@ -74,6 +74,7 @@ impl File {
                 let outages = world.delivery.outages().to_vec();
                 world.checks.soaked(self.key, self.case.seen, &outages, world.now);
             }
+            Fact::Intended { action: Action::Disable, .. } => world.checks.disables(self.key, world.now),
             Fact::Resumed { .. } if stage == Stage::Foreign => world.checks.adopted(self.key),
             Fact::Rescued | Fact::Returned if self.case.stage != stage => world.checks.given_back(self.key, world.now),
             _ => {}

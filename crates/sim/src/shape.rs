@@ -107,7 +107,7 @@ impl Shape {
             faults: Faults {
                 call: often(&mut random, 150),
                 runner: often(&mut random, 100),
-                stall: often(&mut random, 60),
+                stall: *random.pick(&[5, 20, 60, 250]),
                 late: often(&mut random, 200),
                 doubled: often(&mut random, 200),
                 outages: often(&mut random, 3),
