@@ -215,7 +215,9 @@ impl View<'_> {
     /// What was found, where it is not what we left and has had the time to show.
     fn unexpected_state(&self) -> Option<String> {
         let Sight::Is(state) = self.state() else { return None };
-        let settled = |since: Option<Timestamp>| since.is_none_or(|since| self.now > after(since, SETTLE));
+        // INVARIANT: what an act has led to is judged by a look made long enough after it. The time since the act is not enough:
+        // a runner may be held up between looking and deciding, and an old look would make our own act somebody else's.
+        let settled = |since: Option<Timestamp>| since.is_none_or(|since| self.seen.at > after(since, SETTLE));
         let expected = match (self.case.stage, state) {
             (Stage::Pending | Stage::LastLook | Stage::Committed, KeyState::PendingDeletion { deletion_date }) => {
                 self.case.deletion_date.is_none_or(|ours| is_same_date(ours, deletion_date))
@@ -249,7 +251,8 @@ impl View<'_> {
             Effect::Seen(result) => {
                 self.record(Fact::Done { id: flight.id, result }, Reason::OutcomeObserved { action })
             }
-            Effect::Unseen if self.now >= after(flight.at, answer_out) => {
+            // Only a look made that long after the act shows that it had none.
+            Effect::Unseen if self.seen.at >= after(flight.at, answer_out) => {
                 self.record(Fact::Failed { id: flight.id, failure: Failure::NoEffect }, Reason::NoEffect { action })
             }
             Effect::Unseen => {
@@ -308,7 +311,7 @@ impl View<'_> {
 
     /// The key is where it was: unless an act of ours that nobody heard of again may still land.
     fn is_back(&self, done: Fact) -> Plan {
-        match self.case.loose.map(|at| after(at, SETTLE)).filter(|until| self.now < *until) {
+        match self.case.loose.map(|at| after(at, SETTLE)).filter(|until| self.seen.at < *until) {
             Some(until) => self.wait(until.min(after(self.now, RETRY)), Reason::GivingBack),
             None => self.record(done, Reason::Restored),
         }
