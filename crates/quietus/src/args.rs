@@ -55,7 +55,7 @@ pub(crate) struct Endpoint {
     #[arg(long, value_name = "REGION", env = "AWS_REGION", help_heading = "AWS")]
     pub(crate) region: Option<String>,
     /// Whose time counts: this machine's, or that of the endpoint, a development server with a virtual clock.
-    #[arg(long, value_enum, default_value_t, env = "QUIETUS_CLOCK", help_heading = "AWS")]
+    #[arg(long, value_enum, default_value_t, env = "QUIETUS_USE_CLOCK", help_heading = "AWS")]
     pub(crate) clock: Time,
 }
 

@@ -34,7 +34,7 @@ impl Desk<'_> {
             .env("AWS_REGION", "eu-west-1")
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("QUIETUS_CLOCK", "endpoint")
+            .env("QUIETUS_USE_CLOCK", "endpoint")
             .env("QUIETUS_CASES", "cases")
             .output()
             .unwrap();
