@@ -74,3 +74,12 @@ fn pure_crates_have_no_edges() {
         }
     }
 }
+
+#[test]
+fn cargo_run_runs_quietus() {
+    let metadata = metadata();
+    let [only] = metadata["workspace_default_members"].as_array().unwrap().as_slice() else {
+        panic!("the README's first command needs one default member")
+    };
+    assert!(only.as_str().unwrap().contains("/crates/quietus#"), "{only}");
+}
