@@ -241,6 +241,18 @@ pub(crate) enum Case {
     Abandon(Say),
 }
 
+/// Who speaks, of which cases, by which AWS.
+#[derive(Debug, Args)]
+pub(crate) struct Speaker {
+    /// Who does this, for the journal; the caller's ARN where it is not given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    #[command(flatten)]
+    pub(crate) cases: Cases,
+    #[command(flatten)]
+    pub(crate) endpoint: Endpoint,
+}
+
 /// What a person says of a case.
 #[derive(Debug, Args)]
 pub(crate) struct Say {
@@ -249,13 +261,8 @@ pub(crate) struct Say {
     /// Why.
     #[arg(long)]
     pub(crate) reason: String,
-    /// Who says so; the caller's ARN where it is not given.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
     #[command(flatten)]
-    pub(crate) cases: Cases,
-    #[command(flatten)]
-    pub(crate) endpoint: Endpoint,
+    pub(crate) speaker: Speaker,
 }
 
 #[derive(Debug, Args)]
@@ -292,13 +299,8 @@ pub(crate) struct Open {
     /// How careful to be.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) care: Care,
-    /// Who opens the case; the caller's ARN where it is not given.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
     #[command(flatten)]
-    pub(crate) cases: Cases,
-    #[command(flatten)]
-    pub(crate) endpoint: Endpoint,
+    pub(crate) speaker: Speaker,
 }
 
 #[derive(Debug, Args)]
@@ -308,13 +310,8 @@ pub(crate) struct Approve {
     /// The plan as it was shown; an approval of another plan is refused.
     #[arg(long, value_name = "HASH")]
     pub(crate) plan: Digest,
-    /// Who approves; the caller's ARN where it is not given.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
     #[command(flatten)]
-    pub(crate) cases: Cases,
-    #[command(flatten)]
-    pub(crate) endpoint: Endpoint,
+    pub(crate) speaker: Speaker,
 }
 
 #[derive(Debug, Args)]
@@ -345,13 +342,8 @@ pub(crate) struct Rescue {
     /// Why.
     #[arg(long, default_value = "asked for on the command line")]
     pub(crate) reason: String,
-    /// Who says so; the caller's ARN where it is not given.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
     #[command(flatten)]
-    pub(crate) cases: Cases,
-    #[command(flatten)]
-    pub(crate) endpoint: Endpoint,
+    pub(crate) speaker: Speaker,
 }
 
 #[derive(Debug, Args)]

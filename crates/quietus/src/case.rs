@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Case) -> Result<ExitCode> {
 }
 
 fn open(args: &Open) -> Result<ExitCode> {
-    let place = Place::of(&args.endpoint, Vec::new())?;
+    let place = Place::of(&args.speaker.endpoint, Vec::new())?;
     let aws = place.connection_of(&args.key)?;
     let new = NewCase {
         key: aws.resolve(&args.key)?,
@@ -46,9 +46,9 @@ fn open(args: &Open) -> Result<ExitCode> {
         reason: args.reason.clone(),
         ticket: args.ticket.clone(),
         profile: profile(args.care),
-        by: args.by.clone().unwrap_or_else(|| aws.operator().to_owned()),
+        by: args.speaker.by.clone().unwrap_or_else(|| aws.operator().to_owned()),
     };
-    let id = commands::open_case(&Folder::at(&args.cases.cases), new, place.clock.now()?)?;
+    let id = commands::open_case(&Folder::at(&args.speaker.cases.cases), new, place.clock.now()?)?;
     say!("{id}");
     note!("opened; nothing is changed before an approval. Next: quietus reconcile --once");
     Ok(ExitCode::SUCCESS)
@@ -106,28 +106,28 @@ fn show_case(cases: &Path, id: CaseId, as_json: bool) -> Result<ExitCode> {
 }
 
 fn approve(args: &Approve) -> Result<ExitCode> {
-    let place = Place::of(&args.endpoint, Vec::new())?;
-    let cases = Folder::at(&args.cases.cases);
+    let place = Place::of(&args.speaker.endpoint, Vec::new())?;
+    let cases = Folder::at(&args.speaker.cases.cases);
     let (_, case) = commands::show(&cases, args.case)?;
     let step = commands::asked(&case).map_or(Step::Disable, |(step, _)| step);
-    let by = place.who(args.by.as_ref())?;
+    let by = place.who(args.speaker.by.as_ref())?;
     commands::approve(&cases, args.case, step, Some(args.plan), &by, place.clock.now()?)?;
     note!("{by} approved to {} the key of {}. Next: quietus reconcile", step.as_str(), args.case);
     Ok(ExitCode::SUCCESS)
 }
 
 fn waive(args: &Waive) -> Result<ExitCode> {
-    let place = Place::of(&args.say.endpoint, Vec::new())?;
+    let place = Place::of(&args.say.speaker.endpoint, Vec::new())?;
     let now = place.clock.now()?;
     let until = now.checked_add(args.lasts).map_err(|error| anyhow!("the waiver would never end: {error}"))?;
     let waived = Waived {
         finding: args.finding.clone(),
         subject: args.subject.clone(),
-        by: place.who(args.say.by.as_ref())?,
+        by: place.who(args.say.speaker.by.as_ref())?,
         reason: args.say.reason.clone(),
         until,
     };
-    commands::waive(&Folder::at(&args.say.cases.cases), args.say.case, waived, now)?;
+    commands::waive(&Folder::at(&args.say.speaker.cases.cases), args.say.case, waived, now)?;
     note!("{} waived until {}; the next assessment takes it into account", args.finding, moment(until));
     Ok(ExitCode::SUCCESS)
 }
@@ -135,9 +135,9 @@ fn waive(args: &Waive) -> Result<ExitCode> {
 type Command = fn(&Folder, CaseId, &str, &str, api::Timestamp) -> Result<procedure::Case, commands::Refused>;
 
 fn say_so(args: &Say, what: &str, command: Command) -> Result<ExitCode> {
-    let place = Place::of(&args.endpoint, Vec::new())?;
-    let by = place.who(args.by.as_ref())?;
-    command(&Folder::at(&args.cases.cases), args.case, &by, &args.reason, place.clock.now()?)?;
+    let place = Place::of(&args.speaker.endpoint, Vec::new())?;
+    let by = place.who(args.speaker.by.as_ref())?;
+    command(&Folder::at(&args.speaker.cases.cases), args.case, &by, &args.reason, place.clock.now()?)?;
     note!("{} {what}", args.case);
     Ok(ExitCode::SUCCESS)
 }
@@ -213,13 +213,13 @@ fn tell(rounds: &[Round]) -> u8 {
 
 /// Brings a key back, with a case or without.
 pub(crate) fn rescue(args: &Rescue) -> Result<ExitCode> {
-    let place = Place::of(&args.endpoint, Vec::new())?;
+    let place = Place::of(&args.speaker.endpoint, Vec::new())?;
     let now = || place.clock.now();
     if let Ok(id) = args.target.parse::<CaseId>() {
-        let cases = Folder::at(&args.cases.cases);
+        let cases = Folder::at(&args.speaker.cases.cases);
         let told = |case: CaseId, entry: &Entry| say!("{}  {case}  {}", moment(entry.at), show::fact(&entry.fact));
         let runner = Runner::new(&cases, &place.account, &now, &told);
-        let by = place.who(args.by.as_ref())?;
+        let by = place.who(args.speaker.by.as_ref())?;
         let round = commands::rescue(&cases, &runner, id, &by, place.clock.now()?)?;
         return Ok(ExitCode::from(tell(&[round])));
     }
