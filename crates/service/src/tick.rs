@@ -1,6 +1,7 @@
 //! What time does to the world: keys whose waiting period is over are deleted.
 
 use api::{KeyArn, Service, Timestamp};
+use jiff::SignedDuration;
 use lifecycle::{Change as Turn, deadline, due};
 use serde_json::json;
 use store::{Batch, BatchId};
@@ -31,7 +32,7 @@ pub fn tick(
     extra_delay_seconds: u32,
     fresh: &mut dyn FnMut() -> [u8; 16],
 ) -> Vec<(KeyArn, Batch)> {
-    let delay = jiff_seconds(extra_delay_seconds);
+    let delay = SignedDuration::from_secs(i64::from(extra_delay_seconds));
     let at = now.checked_sub(delay).unwrap_or(Timestamp::MIN);
     state
         .overdue(at)
@@ -39,10 +40,6 @@ pub fn tick(
         .take(DELETIONS_PER_TICK)
         .map(|key| (key.arn, deletion(state, key, now, fresh())))
         .collect()
-}
-
-fn jiff_seconds(seconds: u32) -> jiff::SignedDuration {
-    jiff::SignedDuration::from_secs(i64::from(seconds))
 }
 
 fn deletion(state: &State, key: &Key, now: Timestamp, id: [u8; 16]) -> Batch {
