@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use api::{AccountId, Timestamp};
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use operator::cases::CaseId;
@@ -92,7 +93,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DIR", default_value = "quietus-data", env = "QUIETUS_DATA")]
     pub(crate) data: PathBuf,
     /// Development server: access key `test`/`test`, loopback only, data folder of its own kind.
-    #[arg(long, env = "QUIETUS_DEV")]
+    #[arg(long, env = "QUIETUS_DEV", value_parser = FalseyValueParser::new())]
     pub(crate) dev: bool,
     /// ID of the first account, 12 digits; a random one where none is given, 000000000000 with --dev.
     #[arg(long, value_name = "ID", env = "QUIETUS_ACCOUNT")]
@@ -113,7 +114,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = span, env = "QUIETUS_SEAL_EVERY")]
     pub(crate) seal_every: SignedDuration,
     /// Go on deleting after the wall clock has jumped. Without it, such a server waits and says so.
-    #[arg(long, env = "QUIETUS_ACCEPT_CLOCK")]
+    #[arg(long, env = "QUIETUS_ACCEPT_CLOCK", value_parser = FalseyValueParser::new())]
     pub(crate) accept_clock: bool,
     /// Form of the log on standard error.
     #[arg(long, value_enum, default_value_t, env = "QUIETUS_LOG_FORMAT")]

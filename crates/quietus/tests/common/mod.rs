@@ -36,11 +36,13 @@ pub(crate) struct Served {
 impl Served {
     /// A development server with a virtual clock.
     pub(crate) fn virtually(data: &Path) -> Served {
-        Served::with(data, &["--dev", "--clock", "virtual"])
+        // As a unit file or a container would say it.
+        Served::with(data, &["--clock", "virtual"], &[("QUIETUS_DEV", "1")])
     }
 
-    pub(crate) fn with(data: &Path, args: &[&str]) -> Served {
+    fn with(data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Served {
         let mut child = quietus()
+            .envs(variables.iter().copied())
             .args(["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
             .arg(data)
             .args(args)
