@@ -47,7 +47,7 @@ pub struct AuditLog {
     group: Group,
     torn: Option<TornTail>,
     /// Held so that no other process writes to the log.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl AuditLog {
@@ -69,7 +69,7 @@ impl AuditLog {
     pub fn with_limits(dir: &Path, limits: Limits) -> Result<AuditLog, Error> {
         let folder = dir.join("audit");
         segment::make_folder(&folder)?;
-        let lock = lock(&folder)?;
+        let lock = Lock::take(&folder)?;
         let mut numbers = segment::numbers(&folder)?;
         let newest = match numbers.pop() {
             Some(newest) => newest,
@@ -175,15 +175,30 @@ impl AuditLog {
     }
 }
 
-/// Makes this process the log's only one.
-fn lock(folder: &Path) -> Result<File, Error> {
-    let path = folder.join("lock");
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = opened.map_err(|source| Error::file("open", &path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: folder.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(Error::file("lock", &path, source)),
+/// What makes this process the log's only one.
+///
+/// Given back in so many words when the log closes: closing the file alone would leave it with a child process that is between
+/// its fork and its exec, and the log could not be opened again until then.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Lock {
+    fn take(folder: &Path) -> Result<Lock, Error> {
+        let path = folder.join("lock");
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = opened.map_err(|source| Error::file("open", &path, source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse { path: folder.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(Error::file("lock", &path, source)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A lock that cannot be given back goes with the file.
+        let _ = self.0.unlock();
     }
 }
 

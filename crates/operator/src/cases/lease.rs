@@ -11,7 +11,7 @@ use std::path::Path;
 /// The right to act towards loss in one case; given back when dropped.
 #[derive(Debug)]
 pub struct Lease {
-    _locked: File,
+    locked: File,
 }
 
 impl Lease {
@@ -22,10 +22,18 @@ impl Lease {
     pub(crate) fn take(folder: &Path) -> io::Result<Option<Lease>> {
         let file = super::files::private().create(true).truncate(false).write(true).open(folder.join("lease"))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lease { _locked: file })),
+            Ok(()) => Ok(Some(Lease { locked: file })),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // In so many words: closing the file alone would leave the lock with a child process that is between its fork and its
+        // exec. A lock that cannot be given back goes with the file.
+        let _ = self.locked.unlock();
     }
 }
 
