@@ -6,6 +6,7 @@
 mod class;
 mod fault;
 mod id;
+mod key_spec;
 mod operation;
 pub mod page;
 pub mod shape;
@@ -15,4 +16,8 @@ pub use class::Class;
 pub use fault::Fault;
 pub use id::{AccountId, AliasArn, AliasName, InvalidId, KeyArn, KeyId, KeyRef, Region, hex};
 pub use jiff::Timestamp;
-pub use operation::{KeyUsage, Keys, Needs, OPERATIONS, Operation, Service, find};
+pub use key_spec::{
+    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm,
+    SigningAlgorithm,
+};
+pub use operation::{Keys, Needs, OPERATIONS, Operation, Service, find};

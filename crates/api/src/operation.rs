@@ -3,6 +3,8 @@
 //! Routing, authorization, the key-state check, audit and `docs/compatibility.md` are read off it. An operation that has no row
 //! is not offered: the caller gets `UnknownOperationException`.
 
+use crate::KeyUsage;
+
 /// The AWS services of which we speak a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
@@ -49,34 +51,6 @@ pub enum Keys {
     CiphertextAndDestination,
     /// An alias, and the key it points to.
     Alias,
-}
-
-/// The KeyUsage that a cryptographic operation asks of its key. Source: KMS API model, `KeyUsageType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum KeyUsage {
-    /// Encrypt, Decrypt, ReEncrypt and the data-key operations.
-    EncryptDecrypt,
-    /// Sign and Verify.
-    SignVerify,
-    /// GenerateMac and VerifyMac.
-    GenerateVerifyMac,
-    /// DeriveSharedSecret.
-    KeyAgreement,
-    /// Encapsulate and Decapsulate.
-    EncapsulateDecapsulate,
-}
-
-impl KeyUsage {
-    /// AWS's spelling.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            KeyUsage::EncryptDecrypt => "ENCRYPT_DECRYPT",
-            KeyUsage::SignVerify => "SIGN_VERIFY",
-            KeyUsage::GenerateVerifyMac => "GENERATE_VERIFY_MAC",
-            KeyUsage::KeyAgreement => "KEY_AGREEMENT",
-            KeyUsage::EncapsulateDecapsulate => "ENCAPSULATE_DECAPSULATE",
-        }
-    }
 }
 
 /// What an operation needs of its key's state: a row of AWS's key-state table.

@@ -6,33 +6,10 @@ use serde::Serialize;
 
 use super::{Epoch, KEY_ID, Paging, tags};
 use crate::validate::{Pattern, Presence, Reader, Request};
-
-/// Every `KeySpec` of the API, whether we offer it yet or not.
-pub const KEY_SPECS: &[&str] = &[
-    "SYMMETRIC_DEFAULT",
-    "RSA_2048",
-    "RSA_3072",
-    "RSA_4096",
-    "ECC_NIST_P256",
-    "ECC_NIST_P384",
-    "ECC_NIST_P521",
-    "ECC_SECG_P256K1",
-    "ECC_NIST_EDWARDS25519",
-    "HMAC_224",
-    "HMAC_256",
-    "HMAC_384",
-    "HMAC_512",
-    "SM2",
-    "ML_DSA_44",
-    "ML_DSA_65",
-    "ML_DSA_87",
-    "ML_KEM_512",
-    "ML_KEM_768",
-    "ML_KEM_1024",
-];
-
-const KEY_USAGES: &[&str] =
-    &["SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "ENCAPSULATE_DECAPSULATE"];
+use crate::{
+    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm,
+    SigningAlgorithm,
+};
 
 const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
 
@@ -49,9 +26,9 @@ pub struct CreateKey<'a> {
     /// Free text.
     pub description: Cow<'a, str>,
     /// What the key is for.
-    pub key_usage: Option<&'static str>,
+    pub key_usage: Option<KeyUsage>,
     /// `KeySpec`, or the older `CustomerMasterKeySpec`.
-    pub key_spec: Option<&'static str>,
+    pub key_spec: Option<KeySpec>,
     /// Whether both names of the spec were given.
     pub spec_given_twice: bool,
     /// Where the material comes from.
@@ -70,12 +47,12 @@ pub struct CreateKey<'a> {
 
 impl<'a> Request<'a> for CreateKey<'a> {
     fn read(reader: &Reader<'_, 'a>) -> CreateKey<'a> {
-        let spec = reader.choice("KeySpec", KEY_SPECS);
-        let older_spec = reader.choice("CustomerMasterKeySpec", KEY_SPECS);
+        let spec = reader.choice("KeySpec", KeySpec::NAMES).and_then(KeySpec::named);
+        let older_spec = reader.choice("CustomerMasterKeySpec", KeySpec::NAMES).and_then(KeySpec::named);
         CreateKey {
             policy: reader.text("Policy", 1..=131_072, Some(super::policies::POLICY)),
             description: reader.text("Description", 0..=8192, None).unwrap_or_default(),
-            key_usage: reader.choice("KeyUsage", KEY_USAGES),
+            key_usage: reader.choice("KeyUsage", KeyUsage::NAMES).and_then(KeyUsage::named),
             key_spec: spec.or(older_spec),
             spec_given_twice: spec.is_some() && older_spec.is_some(),
             origin: reader.choice("Origin", ORIGINS).unwrap_or("AWS_KMS"),
@@ -154,8 +131,8 @@ pub struct KeyMetadata {
     pub enabled: bool,
     /// Free text.
     pub description: String,
-    /// `ENCRYPT_DECRYPT` and so on.
-    pub key_usage: &'static str,
+    /// What it is for.
+    pub key_usage: KeyUsage,
     /// `Enabled` and so on.
     pub key_state: &'static str,
     /// Only while PendingDeletion.
@@ -166,11 +143,24 @@ pub struct KeyMetadata {
     /// `CUSTOMER`: all our keys are customer managed.
     pub key_manager: &'static str,
     /// The older name of `key_spec`.
-    pub customer_master_key_spec: &'static str,
-    /// `SYMMETRIC_DEFAULT` and so on.
-    pub key_spec: &'static str,
-    /// The algorithms of an ENCRYPT_DECRYPT key.
-    pub encryption_algorithms: &'static [&'static str],
+    pub customer_master_key_spec: KeySpec,
+    /// What material it has.
+    pub key_spec: KeySpec,
+    /// Of an ENCRYPT_DECRYPT key.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub encryption_algorithms: &'static [EncryptionAlgorithm],
+    /// Of a SIGN_VERIFY key.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub signing_algorithms: &'static [SigningAlgorithm],
+    /// Of a KEY_AGREEMENT key.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub key_agreement_algorithms: &'static [KeyAgreementAlgorithm],
+    /// Of an ENCAPSULATE_DECAPSULATE key.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub encapsulation_algorithms: &'static [EncapsulationAlgorithm],
+    /// Of a GENERATE_VERIFY_MAC key.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub mac_algorithms: &'static [MacAlgorithm],
     /// Whether it is a multi-Region key.
     pub multi_region: bool,
     /// Only of multi-Region keys.
