@@ -3,7 +3,7 @@
 use api::{AccountId, KeyId};
 use zeroize::Zeroizing;
 
-use crate::aead::{Aead, EXPANSION_BYTES};
+use crate::aead::{Aead, EXPANSION_BYTES, Secret};
 use crate::context::EncryptionContext;
 use crate::error::Error;
 use crate::material::{KeyMaterial, MaterialId};
@@ -74,9 +74,12 @@ pub fn header(blob: &[u8]) -> Result<BlobHeader, Error> {
 pub struct Cipher(Aead);
 
 impl Cipher {
-    /// Prepares `material`, which is no longer needed afterwards.
-    pub fn new(material: &KeyMaterial) -> Cipher {
-        Cipher(Aead::new(material.secret()))
+    /// Prepares the material of a symmetric encryption key, which is no longer needed afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where it is not 32 bytes.
+    pub(crate) fn new(material: &KeyMaterial) -> Result<Cipher, Error> {
+        Secret::from_slice(material.expose()).map(|secret| Cipher(Aead::new(&secret))).ok_or(Error::Malformed)
     }
 
     /// Seals `plaintext` into a blob that names its key by `header` and is bound to `context`.
@@ -121,7 +124,7 @@ mod tests {
     }
 
     fn cipher(byte: u8) -> Cipher {
-        Cipher::new(&KeyMaterial::from_slice(&[byte; 32]).unwrap())
+        Cipher::new(&KeyMaterial::from_bytes(Zeroizing::new(vec![byte; 32])).unwrap()).unwrap()
     }
 
     fn context(pairs: &[(&str, &str)]) -> EncryptionContext {

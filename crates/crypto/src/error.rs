@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use api::KeySpec;
+
 use crate::keyring::{Epoch, MAX_EPOCHS};
 
 /// Why bytes did not open, or why the keyring could not be read or changed.
@@ -17,6 +19,12 @@ pub enum Error {
     /// The bytes, or what they were bound to (header, encryption context, additional data), are not what was sealed.
     #[error("the ciphertext, or what it is bound to, is not what was sealed")]
     Tampered,
+    /// A key spec or algorithm that has no implementation here, or that the material does not have.
+    #[error("key spec {spec} does not offer this")]
+    Unsupported {
+        /// The key spec.
+        spec: KeySpec,
+    },
     /// The root key that wrapped this material is not in the keyring: its epoch was destroyed, or the keyring is another.
     #[error("the root key of epoch {epoch} is not in the keyring: it was destroyed, or this is the wrong keyring")]
     NoSuchEpoch {

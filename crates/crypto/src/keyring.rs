@@ -76,9 +76,9 @@ impl Keyring {
     /// Wraps `material` under the current root key, bound to `aad`: something that names the key it belongs to.
     pub fn wrap(&self, material: &KeyMaterial, aad: &[u8]) -> WrappedMaterial {
         let root = self.read(|epochs| epochs.current());
-        WrappedMaterial::build(root.epoch, |bytes| {
+        WrappedMaterial::build(root.epoch, material.expose().len(), |bytes| {
             let bound = [bytes.as_slice(), aad].concat();
-            root.aead.seal(&bound, material.secret().expose(), bytes);
+            root.aead.seal(&bound, material.expose(), bytes);
         })
     }
 
@@ -91,7 +91,7 @@ impl Keyring {
         let root = self.read(|epochs| epochs.roots.get(&epoch).cloned()).ok_or(Error::NoSuchEpoch { epoch })?;
         let (prefix, sealed) = wrapped.split();
         let secret = root.aead.open(&[prefix, aad].concat(), sealed)?;
-        Ok(KeyMaterial::from_slice(&secret).expect("wrapped material has the length of a key"))
+        Ok(KeyMaterial::from_bytes(secret).expect("the length of wrapped material was checked"))
     }
 
     /// The epoch that wraps now. Material of any other should be wrapped again before the other is destroyed.

@@ -12,6 +12,7 @@ mod context;
 mod error;
 mod keyring;
 mod material;
+mod prepared;
 mod random;
 
 pub use blob::{BlobHeader, Cipher, OVERHEAD_BYTES, header};
@@ -19,6 +20,7 @@ pub use context::EncryptionContext;
 pub use error::Error;
 pub use keyring::{Epoch, Keyring};
 pub use material::{KeyMaterial, MaterialId, WrappedMaterial};
+pub use prepared::PreparedKey;
 pub use random::random;
 
 #[cfg(test)]
@@ -50,6 +52,7 @@ mod tests {
     // Secrets cannot be shown, copied or written down.
     assert_is_none_of!(KeyMaterial: std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize, AsRef<[u8]>);
     assert_is_none_of!(Cipher: std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize);
+    assert_is_none_of!(PreparedKey: std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize);
     assert_is_none_of!(Keyring: std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize);
     assert_is_none_of!(WrappedMaterial: std::fmt::Display, serde::Serialize);
 

@@ -2,28 +2,44 @@
 
 use std::fmt;
 
-use crate::aead::{EXPANSION_BYTES, KEY_BYTES, Secret};
+use api::KeySpec;
+use zeroize::Zeroizing;
+
+use crate::aead::{EXPANSION_BYTES, KEY_BYTES};
 use crate::error::Error;
 use crate::keyring::Epoch;
-use crate::random::random_bytes;
+use crate::random::{random, random_bytes};
 
-/// The secret of a symmetric KMS key: 256 bits for AES.
+/// The longest secret: an RSA_4096 key as PKCS #8 has about 2,400 bytes.
+const MAX_SECRET_BYTES: usize = 4096;
+
+/// The secret of a KMS key, in the form its key spec has: see [`KeyMaterial::generate`].
 ///
-/// Cleared when dropped. It leaves this crate only wrapped.
-pub struct KeyMaterial(Secret);
+/// On the heap, so that moving it leaves no copies behind; cleared when dropped. It leaves this crate only wrapped.
+pub struct KeyMaterial(Zeroizing<Vec<u8>>);
 
 impl KeyMaterial {
-    /// New material from the operating system's generator.
-    pub fn generate() -> KeyMaterial {
-        KeyMaterial(Secret::generate())
+    /// New material from the operating system's generator: 32 bytes for SYMMETRIC_DEFAULT.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a spec that has no implementation here.
+    pub fn generate(spec: KeySpec) -> Result<KeyMaterial, Error> {
+        match spec {
+            KeySpec::SymmetricDefault => {
+                let mut bytes = Zeroizing::new(vec![0; KEY_BYTES]);
+                random(&mut bytes);
+                Ok(KeyMaterial(bytes))
+            }
+            _ => Err(Error::Unsupported { spec }),
+        }
     }
 
-    /// Material that was wrapped before; `None` unless it is 32 bytes.
-    pub(crate) fn from_slice(bytes: &[u8]) -> Option<KeyMaterial> {
-        Secret::from_slice(bytes).map(KeyMaterial)
+    /// Material that was wrapped before; `None` unless it is 1 to 4096 bytes.
+    pub(crate) fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Option<KeyMaterial> {
+        (1..=MAX_SECRET_BYTES).contains(&bytes.len()).then_some(KeyMaterial(bytes))
     }
 
-    pub(crate) fn secret(&self) -> &Secret {
+    pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }
 }
@@ -59,8 +75,8 @@ impl fmt::Debug for MaterialId {
 const VERSION: u8 = 1;
 /// Version byte and epoch.
 const PREFIX_BYTES: usize = 5;
-/// Length of wrapped material.
-const WRAPPED_BYTES: usize = PREFIX_BYTES + KEY_BYTES + EXPANSION_BYTES;
+/// How much longer wrapped material is than the material.
+const WRAPPING_BYTES: usize = PREFIX_BYTES + EXPANSION_BYTES;
 
 /// Key material under a root key of the keyring: what the store accepts.
 ///
@@ -80,7 +96,8 @@ impl WrappedMaterial {
     /// # Errors
     /// [`Error::Malformed`] where their length or version is not that of wrapped material.
     pub fn from_bytes(bytes: &[u8]) -> Result<WrappedMaterial, Error> {
-        if bytes.len() == WRAPPED_BYTES && bytes[0] == VERSION {
+        let secret_bytes = bytes.len().saturating_sub(WRAPPING_BYTES);
+        if (1..=MAX_SECRET_BYTES).contains(&secret_bytes) && bytes[0] == VERSION {
             Ok(WrappedMaterial(bytes.to_vec()))
         } else {
             Err(Error::Malformed)
@@ -94,8 +111,8 @@ impl WrappedMaterial {
     }
 
     /// Builds the wrapped form: `seal` appends to what it is given, which it also authenticates.
-    pub(crate) fn build(epoch: Epoch, seal: impl FnOnce(&mut Vec<u8>)) -> WrappedMaterial {
-        let mut bytes = Vec::with_capacity(WRAPPED_BYTES);
+    pub(crate) fn build(epoch: Epoch, secret_bytes: usize, seal: impl FnOnce(&mut Vec<u8>)) -> WrappedMaterial {
+        let mut bytes = Vec::with_capacity(WRAPPING_BYTES + secret_bytes);
         bytes.push(VERSION);
         bytes.extend_from_slice(&epoch.0.to_be_bytes());
         seal(&mut bytes);
@@ -130,7 +147,8 @@ mod tests {
 
     #[test]
     fn generated_material_differs() {
-        assert_ne!(KeyMaterial::generate().secret().expose(), KeyMaterial::generate().secret().expose());
+        let generate = || KeyMaterial::generate(KeySpec::SymmetricDefault).unwrap();
+        assert_ne!(generate().expose(), generate().expose());
     }
 
     #[test]
@@ -143,7 +161,8 @@ mod tests {
 
         let mut other_version = good.clone();
         other_version[0] = 2;
-        for bad in [&[][..], &good[..76], &[good.as_slice(), &[0]].concat(), &other_version] {
+        let too_long = [good.as_slice(), &[0; MAX_SECRET_BYTES]].concat();
+        for bad in [&[][..], &good[..45], &too_long, &other_version] {
             assert!(matches!(WrappedMaterial::from_bytes(bad), Err(Error::Malformed)));
         }
     }

@@ -170,7 +170,9 @@ impl Folder {
     fn prove(&mut self, path: &Path, keyring: &Keyring) -> Result<(), StartError> {
         let marker = self.root.join("server.json");
         let Some(proof) = &self.marker.proof else {
-            let proof = keyring.wrap(&KeyMaterial::generate(), PROOF);
+            let unused = KeyMaterial::generate(api::KeySpec::SymmetricDefault);
+            let unused = unused.map_err(|source| StartError::Keyring { path: path.to_owned(), source })?;
+            let proof = keyring.wrap(&unused, PROOF);
             self.marker.proof = Some(base64_text(proof.as_bytes()));
             return Ok(write_marker(&marker, &self.marker)?);
         };

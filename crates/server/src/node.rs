@@ -68,9 +68,11 @@ impl Node {
     /// Makes an effect durable, then hands out its reply; `None` where the world has changed and the call must be decided again.
     pub(crate) async fn carry_out(&self, call: &Call<'_>, effect: Effect) -> Option<Result<Vec<u8>, Fault>> {
         match effect.commit {
-            Commit::Append(record) => {
-                if let Err(error) = self.append(call, &record).await {
-                    return Some(Err(self.unrecorded(&error)));
+            Commit::Append(records) => {
+                for record in &records {
+                    if let Err(error) = self.append(call, record).await {
+                        return Some(Err(self.unrecorded(&error)));
+                    }
                 }
             }
             Commit::Batch(batch) => {

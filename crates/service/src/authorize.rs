@@ -140,8 +140,8 @@ impl Context for Facts<'_> {
 
 fn of_key<'a>(name: &str, state: &State, key: &Key, now: Timestamp) -> Values<'a> {
     match name {
-        "kms:keyspec" => "SYMMETRIC_DEFAULT".into(),
-        "kms:keyusage" => key.usage().as_str().into(),
+        "kms:keyspec" => key.spec.as_str().into(),
+        "kms:keyusage" => key.usage.as_str().into(),
         "kms:keyorigin" => key.origin.as_str().into(),
         "kms:multiregion" => key.multi_region.into(),
         "kms:multiregionkeytype" if key.multi_region => "PRIMARY".into(),

@@ -65,8 +65,8 @@ pub struct Call<'a> {
 /// What must be durable before the reply leaves. Either way it holds the call's CloudTrail record.
 #[derive(Debug)]
 pub enum Commit {
-    /// Nothing changes: the record goes to the audit log.
-    Append(Vec<u8>),
+    /// Nothing changes: the records go to the audit log, the call's own first.
+    Append(Vec<Vec<u8>>),
     /// A change, with its record in `append`. On a conflict the call is decided again against the newer state.
     Batch(Batch),
 }

@@ -19,7 +19,8 @@ use crate::fault::{DRY_RUN, refused, wrong_usage};
 use crate::find::{self, Found};
 use crate::ops;
 use crate::record;
-use crate::state::{Key, Name, State, Vault};
+use crate::state::{Key, Name, State};
+use crate::vault::Vault;
 
 /// What a call does to the state of the world.
 ///
@@ -45,13 +46,13 @@ pub fn decide(state: &State, vault: &Vault, call: &Call<'_>) -> Effect {
     match result {
         Err(fault) => {
             let record = record::call(call, &seen, parameters, Err(&fault));
-            Effect { reply: Err(fault), commit: Commit::Append(record), uses: Vec::new() }
+            Effect { reply: Err(fault), commit: Commit::Append(vec![record]), uses: Vec::new() }
         }
         Ok(done) => {
-            let record = record::call(call, &seen, parameters, Ok(done.shown));
+            let records = vec![record::call(call, &seen, parameters, Ok(done.shown))];
             let commit = match done.change {
-                None => Commit::Append(record),
-                Some(change) => Commit::Batch(change.into_batch(batch_id(call.event_id), record)),
+                None => Commit::Append(records),
+                Some(change) => Commit::Batch(change.into_batch(batch_id(call.event_id), records)),
             };
             let used = call.operation.is_cryptographic();
             let uses = if used {
@@ -79,7 +80,7 @@ pub fn answer_elsewhere(call: &Call<'_>, reply: impl FnOnce(&Fields<'_>) -> Resu
     };
     let outcome = result.as_ref().map(|_| None);
     let record = record::call(call, &Seen::default(), parameters, outcome);
-    Effect { reply: result, commit: Commit::Append(record), uses: Vec::new() }
+    Effect { reply: result, commit: Commit::Append(vec![record]), uses: Vec::new() }
 }
 
 /// A batch is found again by the ID of its record: both are the same UUID.
@@ -173,13 +174,13 @@ impl Change {
         self
     }
 
-    pub(crate) fn into_batch(self, id: BatchId, record: Vec<u8>) -> Batch {
+    pub(crate) fn into_batch(self, id: BatchId, records: Vec<Vec<u8>>) -> Batch {
         Batch {
             id,
             expect: self.expect.into_iter().map(|(name, version)| (name.to_bytes(), version)).collect(),
             put: self.put.into_iter().map(|(name, value)| (name.to_bytes(), value)).collect(),
             delete: self.delete.into_iter().map(|name| name.to_bytes()).collect(),
-            append: vec![record],
+            append: records,
         }
     }
 }
@@ -219,8 +220,8 @@ impl<'a> Asked<'a> {
     /// Whether the operation may happen with a key of this usage, in this state.
     pub(crate) fn permit(&self, key: &Key) -> Result<(), Fault> {
         let row = self.call.operation;
-        if row.usage.is_some_and(|usage| usage != key.usage()) {
-            return Err(wrong_usage(&key.arn, key.usage(), row.name));
+        if row.usage.is_some_and(|usage| usage != key.usage) {
+            return Err(wrong_usage(&key.arn, key.usage, row.name));
         }
         permit(row.needs, &key.state).map_err(|refusal| refused(&key.arn, refusal))
     }

@@ -17,8 +17,10 @@ mod ops;
 mod record;
 mod state;
 mod tick;
+mod vault;
 
 pub use call::{Call, Caller, CallerKind, Commit, Effect, Origin, Use};
 pub use decide::{answer_elsewhere, decide, is_answered_here};
-pub use state::{Alias, Corrupt, Key, LastUse, Material, State, Tombstone, Vault, uses_batch};
+pub use state::{Alias, Corrupt, Key, LastUse, Material, State, Tombstone, uses_batch};
 pub use tick::tick;
+pub use vault::Vault;

@@ -55,7 +55,7 @@ fn deletion(state: &State, key: &Key, now: Timestamp, id: [u8; 16]) -> Batch {
         let version = state.alias(&name).map(|(version, _)| *version);
         change = change.and_on(Name::Alias(name.clone()), version).delete(Name::Alias(name));
     }
-    change.into_batch(BatchId(id), record(&arn, now, id))
+    change.into_batch(BatchId(id), vec![record(&arn, now, id)])
 }
 
 /// The DeleteKey service event. Source: AWS KMS Developer Guide, CloudTrail example of DeleteKey.

@@ -172,8 +172,13 @@ impl World {
             }
         }
         match &effect.commit {
-            Commit::Append(record) if is_look(operation) => drop(self.delivery.send(record, self.now)),
-            Commit::Append(record) => self.keep(record, false),
+            Commit::Append(records) if is_look(operation) => {
+                for record in records {
+                    // When it arrives is the reader's business.
+                    let _ = self.delivery.send(record, self.now);
+                }
+            }
+            Commit::Append(records) => records.iter().for_each(|record| self.keep(record, false)),
             Commit::Batch(_) => {}
         }
         for used in &effect.uses {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::shape::Blob;
 use api::shape::cryptographic::{Context, Decrypt, Decrypted, Encrypt, Encrypted, ReEncrypt, ReEncrypted, not_offered};
 use api::{Fault, KeyArn, Keys};
-use crypto::{BlobHeader, Cipher, EncryptionContext, MaterialId};
+use crypto::{BlobHeader, EncryptionContext, MaterialId, PreparedKey};
 use serde::Serialize;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -159,7 +159,8 @@ pub(super) fn seal(
 ) -> Result<(Vec<u8>, MaterialId), Fault> {
     let material = key.current_material().ok_or(Fault::internal())?;
     let header = BlobHeader { account: key.arn.account, key: key.arn.key, material };
-    let cipher = cipher(asked, key, material)?.ok_or(Fault::internal())?;
+    let prepared = prepared(asked, key, material)?.ok_or(Fault::internal())?;
+    let cipher = prepared.cipher().map_err(|_| Fault::internal())?;
     Ok((cipher.seal(&header, &canonical(context), plaintext), material))
 }
 
@@ -170,13 +171,14 @@ fn open(
     ciphertext: &[u8],
     context: &Context<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let cipher = cipher(asked, key, header.material)?.ok_or(INVALID_CIPHERTEXT)?;
+    let prepared = prepared(asked, key, header.material)?.ok_or(INVALID_CIPHERTEXT)?;
+    let cipher = prepared.cipher().map_err(|_| INVALID_CIPHERTEXT)?;
     cipher.open(ciphertext, &canonical(context)).map_err(|_| INVALID_CIPHERTEXT)
 }
 
 /// Material that is stored but does not open is damage or another keyring: our fault, not the caller's.
-fn cipher(asked: &Asked<'_>, key: &Key, material: MaterialId) -> Result<Option<Arc<Cipher>>, Fault> {
-    asked.vault.cipher(key, material).map_err(|_| Fault::internal())
+fn prepared(asked: &Asked<'_>, key: &Key, material: MaterialId) -> Result<Option<Arc<PreparedKey>>, Fault> {
+    asked.vault.prepared(key, material).map_err(|_| Fault::internal())
 }
 
 fn canonical(context: &Context<'_>) -> EncryptionContext {

@@ -8,7 +8,7 @@ use api::shape::keys::{
     WithMetadata,
 };
 use api::shape::{Epoch, OfKey};
-use api::{Fault, KeyArn, KeyId};
+use api::{Fault, KeyArn, KeyId, KeySpec, KeyUsage};
 use crypto::{KeyMaterial, MaterialId};
 use lifecycle::State;
 use serde_json::{Value, json};
@@ -38,9 +38,9 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
             "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.",
         ));
     }
-    match (spec.unwrap_or("SYMMETRIC_DEFAULT"), usage) {
-        ("SYMMETRIC_DEFAULT", None | Some("ENCRYPT_DECRYPT")) => {}
-        ("SYMMETRIC_DEFAULT", Some(usage)) => {
+    match (spec.unwrap_or(KeySpec::SymmetricDefault), usage) {
+        (KeySpec::SymmetricDefault, None | Some(KeyUsage::EncryptDecrypt)) => {}
+        (KeySpec::SymmetricDefault, Some(usage)) => {
             return Err(Fault::validation(format!(
                 "KeyUsage {usage} is not compatible with KeySpec SYMMETRIC_DEFAULT"
             )));
@@ -99,8 +99,8 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     key.origin = origin;
     key.tags = tags;
     if origin == Origin::AwsKms {
-        let material = MaterialId::generate();
-        key.material = vec![asked.vault.wrap(&arn, material, &KeyMaterial::generate())];
+        let material = KeyMaterial::generate(key.spec).map_err(|_| Fault::internal())?;
+        key.material = vec![asked.vault.wrap(&arn, MaterialId::generate(), &material)];
     }
     policies::check_lockout(asked, &key, asks)?;
 
@@ -146,7 +146,13 @@ pub(super) fn update_key_description(asked: &Asked<'_>) -> Result<Done, Fault> {
     Ok(Done::nothing().changing(asked.change_key(&key, &new)).about(&key.arn))
 }
 
+/// `algorithms` where the key is for `usage`.
+fn of<T>(key: &Key, usage: KeyUsage, algorithms: &'static [T]) -> &'static [T] {
+    if key.usage == usage { algorithms } else { &[] }
+}
+
 fn metadata(key: &Key) -> KeyMetadata {
+    use KeyUsage::{EncapsulateDecapsulate, EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
     let deletion_date = match key.state {
         State::PendingDeletion { deletion_date } => Some(Epoch(deletion_date)),
         _ => None,
@@ -167,18 +173,26 @@ fn metadata(key: &Key) -> KeyMetadata {
         creation_date: Epoch(key.created),
         enabled: key.state.is_enabled(),
         description: key.description.clone(),
-        key_usage: key.usage().as_str(),
+        key_usage: key.usage,
         key_state: key.state.name(),
         deletion_date,
         origin: key.origin.as_str(),
         key_manager: "CUSTOMER",
-        customer_master_key_spec: "SYMMETRIC_DEFAULT",
-        key_spec: "SYMMETRIC_DEFAULT",
-        encryption_algorithms: &["SYMMETRIC_DEFAULT"],
+        customer_master_key_spec: key.spec,
+        key_spec: key.spec,
+        encryption_algorithms: of(key, EncryptDecrypt, key.spec.encryption_algorithms()),
+        signing_algorithms: of(key, SignVerify, key.spec.signing_algorithms()),
+        key_agreement_algorithms: of(key, KeyAgreement, key.spec.key_agreement_algorithms()),
+        encapsulation_algorithms: of(key, EncapsulateDecapsulate, key.spec.encapsulation_algorithms()),
+        mac_algorithms: of(key, GenerateVerifyMac, key.spec.mac_algorithms()),
         multi_region: key.multi_region,
         multi_region_configuration: family,
         pending_deletion_window_in_days: window,
-        current_key_material_id: key.current_material().map(|id| id.to_string()),
+        // Only symmetric encryption keys show it.
+        current_key_material_id: key
+            .current_material()
+            .filter(|_| key.spec == KeySpec::SymmetricDefault)
+            .map(|id| id.to_string()),
     }
 }
 

@@ -73,7 +73,9 @@ impl World {
         };
         let effect = service::decide(&self.state, &self.vault, &call);
         match effect.commit {
-            Commit::Append(record) => self.trail.push(serde_json::from_slice(&record).unwrap()),
+            Commit::Append(records) => {
+                self.trail.extend(records.iter().map(|record| serde_json::from_slice::<Value>(record).unwrap()));
+            }
             Commit::Batch(batch) => assert!(self.commit(batch), "nobody else changes this world"),
         }
         for used in &effect.uses {

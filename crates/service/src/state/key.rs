@@ -1,0 +1,151 @@
+//! A key as the service knows it.
+
+use std::sync::Arc;
+
+use api::{KeyArn, KeySpec, KeyUsage, Timestamp};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use crypto::{MaterialId, PreparedKey, WrappedMaterial};
+use serde::{Deserialize, Serialize};
+
+/// One version of a key's material.
+#[derive(Debug, Clone)]
+pub struct Material {
+    /// Its public ID.
+    pub id: MaterialId,
+    /// The material under the root keyring.
+    pub wrapped: WrappedMaterial,
+    /// When it became current; `None` for the first, which came with the key.
+    pub created: Option<Timestamp>,
+}
+
+/// The last successful cryptographic operation with a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastUse {
+    /// `Decrypt` and so on.
+    pub operation: String,
+    /// When.
+    pub at: Timestamp,
+    /// The CloudTrail record.
+    pub event_id: String,
+    /// The request.
+    pub request_id: String,
+}
+
+/// What a key has beside its record: it lives from load to deletion, over all changes of the record.
+#[derive(Default)]
+pub(crate) struct Live {
+    prepared: ArcSwap<Vec<(MaterialId, Arc<PreparedKey>)>>,
+    last_use: ArcSwapOption<LastUse>,
+}
+
+/// Prepared materials that are kept with a key; a key that was rotated more often prepares old ones again.
+const PREPARED: usize = 8;
+
+impl Live {
+    pub(crate) fn prepared(&self, id: MaterialId) -> Option<Arc<PreparedKey>> {
+        self.prepared.load().iter().find(|(known, _)| *known == id).map(|(_, prepared)| prepared.clone())
+    }
+
+    /// Keeps a prepared material. Of two calls that race here one is kept; both prepared the same.
+    pub(crate) fn keep(&self, id: MaterialId, prepared: &Arc<PreparedKey>) {
+        let mut kept: Vec<_> = self.prepared.load().iter().filter(|(known, _)| *known != id).cloned().collect();
+        kept.truncate(PREPARED - 1);
+        kept.insert(0, (id, prepared.clone()));
+        self.prepared.store(Arc::new(kept));
+    }
+
+    pub(crate) fn note_use(&self, used: &LastUse) {
+        self.last_use.rcu(|known| match known {
+            Some(known) if known.at > used.at => Some(known.clone()),
+            _ => Some(Arc::new(used.clone())),
+        });
+    }
+}
+
+/// A key.
+#[derive(Clone)]
+pub struct Key {
+    /// Its name.
+    pub arn: KeyArn,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Free text.
+    pub description: String,
+    /// Where it is in its life.
+    pub state: lifecycle::State,
+    /// What material it has.
+    pub spec: KeySpec,
+    /// What it is for: one of its spec's usages.
+    pub usage: KeyUsage,
+    /// Where the material comes from.
+    pub origin: Origin,
+    /// Whether it is a multi-Region primary.
+    pub multi_region: bool,
+    /// The key policy as it was put.
+    pub policy_text: String,
+    /// The same, compiled.
+    pub policy: Arc<policy::Document>,
+    /// Tags by key.
+    pub tags: std::collections::BTreeMap<String, String>,
+    /// Its material, the current one last; empty while PendingImport.
+    pub material: Vec<Material>,
+    pub(crate) live: Arc<Live>,
+}
+
+/// Where a key's material comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// Generated here.
+    #[serde(rename = "AWS_KMS")]
+    AwsKms,
+    /// To be imported.
+    #[serde(rename = "EXTERNAL")]
+    External,
+}
+
+impl Origin {
+    /// AWS's spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::AwsKms => "AWS_KMS",
+            Origin::External => "EXTERNAL",
+        }
+    }
+}
+
+impl Key {
+    /// A new key with an accepted policy, and nothing else yet.
+    pub(crate) fn with_policy(
+        arn: KeyArn,
+        created: Timestamp,
+        state: lifecycle::State,
+        policy_text: String,
+        policy: Arc<policy::Document>,
+    ) -> Key {
+        Key {
+            arn,
+            created,
+            description: String::new(),
+            state,
+            spec: KeySpec::SymmetricDefault,
+            usage: KeyUsage::EncryptDecrypt,
+            origin: Origin::AwsKms,
+            multi_region: arn.key.is_multi_region(),
+            policy_text,
+            policy,
+            tags: std::collections::BTreeMap::new(),
+            material: Vec::new(),
+            live: Arc::default(),
+        }
+    }
+
+    /// The material that encrypts today.
+    pub fn current_material(&self) -> Option<MaterialId> {
+        self.material.last().map(|material| material.id)
+    }
+
+    /// The last successful cryptographic operation, as far as is known.
+    pub fn last_use(&self) -> Option<Arc<LastUse>> {
+        self.live.last_use.load_full()
+    }
+}

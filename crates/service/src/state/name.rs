@@ -1,0 +1,48 @@
+//! The store's keys.
+
+use api::{AliasArn, KeyArn};
+
+use super::record::printable;
+use super::{AliasKey, Corrupt};
+
+/// A key of the store: which record it names.
+///
+/// `key/<key ARN>`, `alias/<alias ARN>`, `tombstone/<key ARN>`, `last-use/<key ARN>`: text, so that a store can be read by eye.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Name {
+    Key(KeyArn),
+    Alias(AliasKey),
+    Tombstone(KeyArn),
+    LastUse(KeyArn),
+}
+
+impl Name {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let text = match self {
+            Name::Key(arn) => format!("key/{arn}"),
+            Name::Alias((account, region, alias)) => {
+                format!("alias/{}", AliasArn { account: *account, region: *region, alias: alias.clone() })
+            }
+            Name::Tombstone(arn) => format!("tombstone/{arn}"),
+            Name::LastUse(arn) => format!("last-use/{arn}"),
+        };
+        text.into_bytes()
+    }
+
+    pub(super) fn parse(key: &[u8]) -> Result<Name, Corrupt> {
+        let unknown = || Corrupt::Key { key: printable(key) };
+        let text = std::str::from_utf8(key).map_err(|_| unknown())?;
+        let (kind, rest) = text.split_once('/').ok_or_else(unknown)?;
+        let arn = || rest.parse::<KeyArn>().map_err(|_| unknown());
+        match kind {
+            "key" => Ok(Name::Key(arn()?)),
+            "tombstone" => Ok(Name::Tombstone(arn()?)),
+            "last-use" => Ok(Name::LastUse(arn()?)),
+            "alias" => match api::KeyRef::parse(rest) {
+                Ok(api::KeyRef::AliasArn(arn)) => Ok(Name::Alias((arn.account, arn.region, arn.alias))),
+                _ => Err(unknown()),
+            },
+            _ => Err(unknown()),
+        }
+    }
+}

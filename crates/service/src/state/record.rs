@@ -1,0 +1,218 @@
+//! How records are stored: one JSON object each, with a version `v`.
+//!
+//! Version 2 added spec and usage to keys; a record of version 1 is that of a symmetric encryption key. What later versions add
+//! has a default, so that older records still open. A record is always written in the newest version.
+
+use std::sync::Arc;
+
+use api::{KeyArn, KeySpec, KeyUsage, Timestamp};
+use crypto::{MaterialId, WrappedMaterial};
+use lifecycle::PendingWindow;
+use serde::{Deserialize, Serialize};
+
+use super::key::Live;
+use super::{Alias, Corrupt, Key, LastUse, Material, Origin, Tombstone};
+
+/// Version of every record written today.
+pub(super) const RECORD_VERSION: u8 = 2;
+
+pub(super) fn printable(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
+}
+
+pub(super) fn decode<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, Corrupt> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u8,
+    }
+
+    let corrupt = |why: String| Corrupt::Record { key: printable(key), why };
+    let Versioned { v } = serde_json::from_slice(value).map_err(|error| corrupt(error.to_string()))?;
+    if !(1..=RECORD_VERSION).contains(&v) {
+        return Err(corrupt(format!("its version is {v}, and this program reads versions 1 to {RECORD_VERSION}")));
+    }
+    serde_json::from_slice(value).map_err(|error| corrupt(error.to_string()))
+}
+
+pub(super) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records hold only texts, numbers and lists of them")
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyRecord {
+    v: u8,
+    created: Timestamp,
+    description: String,
+    state: StateRecord,
+    #[serde(default = "symmetric_default")]
+    spec: KeySpec,
+    #[serde(default = "encrypt_decrypt")]
+    usage: KeyUsage,
+    origin: Origin,
+    policy: String,
+    tags: std::collections::BTreeMap<String, String>,
+    material: Vec<MaterialRecord>,
+}
+
+/// The only spec of version 1.
+fn symmetric_default() -> KeySpec {
+    KeySpec::SymmetricDefault
+}
+
+/// The only usage of version 1.
+fn encrypt_decrypt() -> KeyUsage {
+    KeyUsage::EncryptDecrypt
+}
+
+#[derive(Serialize, Deserialize)]
+enum StateRecord {
+    Creating,
+    Enabled,
+    Disabled,
+    PendingDeletion { deletion_date: Timestamp },
+    PendingReplicaDeletion { window_days: u8 },
+    PendingImport,
+    Unavailable { enabled: bool },
+    Updating,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MaterialRecord {
+    id: String,
+    wrapped: String,
+    created: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AliasRecord {
+    v: u8,
+    target: String,
+    created: Timestamp,
+    updated: Timestamp,
+}
+
+#[derive(Serialize)]
+struct LastUseRecord<'a> {
+    v: u8,
+    #[serde(flatten)]
+    used: &'a LastUse,
+}
+
+pub(crate) fn encode_key(key: &Key) -> Vec<u8> {
+    use lifecycle::State as S;
+    encode(&KeyRecord {
+        v: RECORD_VERSION,
+        created: key.created,
+        description: key.description.clone(),
+        state: match key.state {
+            S::Creating => StateRecord::Creating,
+            S::Enabled => StateRecord::Enabled,
+            S::Disabled => StateRecord::Disabled,
+            S::PendingDeletion { deletion_date } => StateRecord::PendingDeletion { deletion_date },
+            S::PendingReplicaDeletion { window } => StateRecord::PendingReplicaDeletion { window_days: window.days() },
+            S::PendingImport => StateRecord::PendingImport,
+            S::Unavailable { enabled } => StateRecord::Unavailable { enabled },
+            S::Updating => StateRecord::Updating,
+        },
+        spec: key.spec,
+        usage: key.usage,
+        origin: key.origin,
+        policy: key.policy_text.clone(),
+        tags: key.tags.clone(),
+        material: key
+            .material
+            .iter()
+            .map(|material| MaterialRecord {
+                id: material.id.to_string(),
+                wrapped: hex(material.wrapped.as_bytes()),
+                created: material.created,
+            })
+            .collect(),
+    })
+}
+
+pub(super) fn decode_key(name: &[u8], value: &[u8], arn: KeyArn, live: Arc<Live>) -> Result<Key, Corrupt> {
+    use lifecycle::State as S;
+    let corrupt = |why: String| Corrupt::Record { key: printable(name), why };
+    let record: KeyRecord = decode(name, value)?;
+    let state = match record.state {
+        StateRecord::Creating => S::Creating,
+        StateRecord::Enabled => S::Enabled,
+        StateRecord::Disabled => S::Disabled,
+        StateRecord::PendingDeletion { deletion_date } => S::PendingDeletion { deletion_date },
+        StateRecord::PendingReplicaDeletion { window_days } => S::PendingReplicaDeletion {
+            window: PendingWindow::of_days(window_days.into()).map_err(|error| corrupt(error.to_string()))?,
+        },
+        StateRecord::PendingImport => S::PendingImport,
+        StateRecord::Unavailable { enabled } => S::Unavailable { enabled },
+        StateRecord::Updating => S::Updating,
+    };
+    let material = record
+        .material
+        .into_iter()
+        .map(|material| {
+            let id = unhex(&material.id).and_then(|bytes| bytes.try_into().ok());
+            let id = id.ok_or_else(|| corrupt(format!("material ID `{}` is not 64 hex digits", material.id)))?;
+            let bytes = unhex(&material.wrapped).ok_or_else(|| corrupt("wrapped material is not hex".to_owned()))?;
+            let wrapped = WrappedMaterial::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
+            Ok(Material { id: MaterialId(id), wrapped, created: material.created })
+        })
+        .collect::<Result<_, Corrupt>>()?;
+    let policy = policy::Document::parse(&record.policy).map_err(|error| corrupt(error.to_string()))?;
+    Ok(Key {
+        arn,
+        created: record.created,
+        description: record.description,
+        state,
+        spec: record.spec,
+        usage: record.usage,
+        origin: record.origin,
+        multi_region: arn.key.is_multi_region(),
+        policy_text: record.policy,
+        policy: Arc::new(policy),
+        tags: record.tags,
+        material,
+        live,
+    })
+}
+
+pub(crate) fn encode_alias(alias: &Alias) -> Vec<u8> {
+    encode(&AliasRecord {
+        v: RECORD_VERSION,
+        target: alias.target.to_string(),
+        created: alias.created,
+        updated: alias.updated,
+    })
+}
+
+pub(super) fn decode_alias(name: &[u8], value: &[u8]) -> Result<Alias, Corrupt> {
+    let record: AliasRecord = decode(name, value)?;
+    let target = record
+        .target
+        .parse()
+        .map_err(|error: api::InvalidId| Corrupt::Record { key: printable(name), why: error.to_string() })?;
+    Ok(Alias { target, created: record.created, updated: record.updated })
+}
+
+pub(crate) fn encode_tombstone(tombstone: &Tombstone) -> Vec<u8> {
+    encode(tombstone)
+}
+
+pub(super) fn encode_last_use(used: &LastUse) -> Vec<u8> {
+    encode(&LastUseRecord { v: RECORD_VERSION, used })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        use std::fmt::Write as _;
+        write!(text, "{byte:02x}").expect("a String takes every write");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}
