@@ -10,8 +10,8 @@ use std::fmt;
 use std::ops::Deref;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// `eventSource` of KMS events.
@@ -21,7 +21,7 @@ pub const KMS: &str = "kms.amazonaws.com";
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
 
 /// Why a record could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum Error {
     /// The record is larger than any event.
     #[error("the record has {bytes} bytes, more than the {MAX_RECORD_BYTES} that any event may have")]
@@ -34,10 +34,18 @@ pub enum Error {
     NotAnObject,
     /// The record is broken JSON.
     #[error("the record is not JSON: {0}")]
-    Syntax(#[source] serde_json::Error),
+    Syntax(
+        #[source]
+        #[serde(with = "as_text")]
+        serde_json::Error,
+    ),
     /// The record is JSON, but a member is missing or has the wrong type.
     #[error("the record has not the form of a CloudTrail event: {0}")]
-    Form(#[source] serde_json::Error),
+    Form(
+        #[source]
+        #[serde(with = "as_text")]
+        serde_json::Error,
+    ),
 }
 
 /// One event: the members that this crate draws conclusions from.
@@ -104,6 +112,20 @@ pub struct Event<'a> {
     /// What a service event tells of itself.
     #[serde(borrow)]
     pub service_event_details: Option<ServiceEventDetails<'a>>,
+}
+
+/// serde_json's error written down as its text, of which it makes the same error again, place and all.
+mod as_text {
+    use serde::de::{Deserialize as _, Deserializer, Error as _};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(error: &serde_json::Error, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(error)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(text: D) -> Result<serde_json::Error, D::Error> {
+        String::deserialize(text).map(serde_json::Error::custom)
+    }
 }
 
 impl<'a> Event<'a> {

@@ -5,6 +5,7 @@
 
 use libdeflater::{DecompressionError, Decompressor};
 use memchr::memmem;
+use serde::{Deserialize, Serialize};
 
 /// The first bytes of every gzip member. Source: RFC 1952, 2.3.1 (the third is the only method there is, deflate).
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -16,7 +17,7 @@ const MOST_EXPANSION: usize = 1032;
 const LEAST_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Why a file could not be inflated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Error {
     /// It is damaged or cut off.
     #[error("damaged or cut off gzip data in member {member}")]

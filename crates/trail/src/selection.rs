@@ -2,11 +2,12 @@
 
 use api::InvalidId;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::usage::{KeyName, KeyUse, is_alias_arn, is_key_arn};
 
 /// Which events to keep. Without a key: those of every key. Without a time: those of all times.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     wanted: Vec<Wanted>,
     since: Option<Timestamp>,
@@ -14,7 +15,7 @@ pub struct Selection {
 }
 
 /// One way to name a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Wanted {
     /// One key.
     Arn(String),

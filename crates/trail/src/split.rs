@@ -9,9 +9,10 @@
 //! in another member of a document, or behind the point where [`Broken`] says that reading stopped. No record is dropped.
 
 use memchr::{memchr2, memchr3};
+use serde::{Deserialize, Serialize};
 
 /// Where and why a file could not be cut further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{what} at byte {at}")]
 pub struct Broken {
     /// The place, from the file's first byte.
@@ -21,7 +22,7 @@ pub struct Broken {
 }
 
 /// What was wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum What {
     /// The file ends within a value.
     #[error("the file is cut off")]

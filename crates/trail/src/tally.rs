@@ -1,13 +1,14 @@
 //! Counting: events in, rows of key × principal × operation × error × dependents out.
 //!
 //! Counting has two steps, so that many threads can do the first: a [`Batch`] takes the events of one file (or of one page of an
-//! event history) and keeps what is selected; the [`Tally`] takes batches in their order and counts each event once, by its ID,
-//! whichever batch it came in. The outcome depends on the order of the batches only where two events share an ID and differ.
+//! event history) and keeps what is selected; the [`Tally`] takes batches and counts each event once, by its ID, whichever batch
+//! it came in. The outcome depends on the order of the batches only where two events share an ID and differ, and where rows are
+//! folded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::selection::Selection;
@@ -60,7 +61,7 @@ impl Row {
 }
 
 /// One way in which something was done to a key.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Manner {
     /// What was done.
     pub class: Class,
@@ -123,36 +124,44 @@ pub struct Totals {
     pub folded: u64,
 }
 
-/// What one file says. Made by [`Tally::batch`].
-#[derive(Debug)]
-pub struct Batch<'s> {
-    selection: &'s Selection,
-    parts: Vec<Part>,
-    index: HashMap<Part, u32>,
-    seen: Vec<Seen>,
-    /// What `Seen::parts` points into.
-    listed: Vec<u32>,
+/// What the events of one file say.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Batch {
+    rows: Vec<RowOf>,
+    #[serde(skip)]
+    index: HashMap<RowOf, u32>,
+    events: Vec<Kept>,
     aliases: BTreeMap<String, BTreeSet<String>>,
-    activity: HashMap<(String, String, bool), BTreeMap<i32, u64>>,
+    places: Vec<(Place, BTreeMap<i32, u64>)>,
     kms_records: u64,
 }
 
-/// An event that was kept: its ID, time, and rows.
-#[derive(Debug)]
-struct Seen {
+/// An event that was kept: its ID, its time, and its rows by their number in the batch.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
     id: Option<EventId>,
     at: Timestamp,
-    parts: std::ops::Range<usize>,
+    rows: Rows,
+}
+
+/// Nearly every event is of one row.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "Vec<u32>", into = "Vec<u32>")]
+enum Rows {
+    One(u32),
+    More(Box<[u32]>),
 }
 
 /// What makes two events fall into the same row, and the manner.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Part {
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct RowOf {
     identity: Identity,
     manner: Manner,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Identity {
     key: KeyName,
     principal: String,
@@ -161,60 +170,46 @@ struct Identity {
     dependents: Vec<String>,
 }
 
+/// Account, Region, and whether the events change nothing.
+type Place = (String, String, bool);
+
 /// AWS's event IDs are UUIDs, which take 16 bytes; others are kept as they are.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 enum EventId {
     Uuid(u128),
     Text(Box<str>),
 }
 
-impl<'s> Batch<'s> {
-    fn new(selection: &'s Selection) -> Batch<'s> {
-        Batch {
-            selection,
-            parts: Vec::new(),
-            index: HashMap::new(),
-            seen: Vec::new(),
-            listed: Vec::new(),
-            aliases: BTreeMap::new(),
-            activity: HashMap::new(),
-            kms_records: 0,
-        }
-    }
-
-    /// Takes one event of KMS.
-    pub fn observe(&mut self, event: &Event<'_>) {
+impl Batch {
+    /// Takes one event of KMS, if `selection` may keep it.
+    pub fn observe(&mut self, event: &Event<'_>, selection: &Selection) {
         self.kms_records += 1;
-        if !self.selection.holds(event.event_time) {
+        if !selection.holds(event.event_time) {
             return;
         }
         self.note_activity(event);
         let usage = Usage::of(event);
-        let from = self.listed.len();
+        let mut rows = Vec::with_capacity(usage.keys.len());
         for part in &usage.keys {
-            self.note_alias(part);
-            if self.keeps(part) {
-                let number = self.number(&usage, part);
-                self.listed.push(number);
+            self.note_alias(part, selection);
+            if keeps(selection, part) {
+                rows.push(self.number(&usage, part));
             }
         }
-        if self.listed.len() > from {
+        if !rows.is_empty() {
             let id = event.event_id.as_deref().map(EventId::of);
-            self.seen.push(Seen { id, at: usage.at, parts: from..self.listed.len() });
+            self.events.push(Kept { id, at: usage.at, rows: rows.into() });
         }
     }
 
-    /// What can be dropped without knowing the other events: parts of keys that are surely not selected.
-    fn keeps(&self, part: &KeyUse) -> bool {
-        match &part.key {
-            KeyName::Arn(_) => self.selection.names_aliases() || self.selection.wants(part),
-            KeyName::Alias(_) => self.selection.wants(part) || part.class.is_use() || part.class == Class::Export,
-            KeyName::Unknown => true,
-        }
+    /// Whether every event points to rows that are there: what was written down may have been changed.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.events.iter().flat_map(|event| event.rows.numbers()).all(|number| (*number as usize) < self.rows.len())
     }
 
     fn number(&mut self, usage: &Usage<'_>, part: &KeyUse) -> u32 {
-        let part = Part {
+        let row = RowOf {
             identity: Identity {
                 key: part.key.clone(),
                 principal: usage.caller.principal.to_string(),
@@ -229,19 +224,19 @@ impl<'s> Batch<'s> {
                 via: usage.caller.via.map(str::to_owned),
             },
         };
-        if let Some(number) = self.index.get(&part) {
+        if let Some(number) = self.index.get(&row) {
             return *number;
         }
-        let number = u32::try_from(self.parts.len()).expect("a file of at most 1 GiB has fewer events than 2^32");
-        self.parts.push(part.clone());
-        self.index.insert(part, number);
+        let number = u32::try_from(self.rows.len()).expect("a file of at most 1 GiB has fewer events than 2^32");
+        self.rows.push(row.clone());
+        self.index.insert(row, number);
         number
     }
 
-    fn note_alias(&mut self, part: &KeyUse) {
+    fn note_alias(&mut self, part: &KeyUse, selection: &Selection) {
         if let (Some(alias), KeyName::Arn(key)) = (&part.alias, &part.key)
-            && !self.selection.is_every_key()
-            && self.selection.wants_alias(alias)
+            && !selection.is_every_key()
+            && selection.wants_alias(alias)
         {
             self.aliases.entry(alias.clone()).or_default().insert(key.clone());
         }
@@ -250,31 +245,72 @@ impl<'s> Batch<'s> {
     fn note_activity(&mut self, event: &Event<'_>) {
         let account = event.recipient_account_id.as_deref().or(event.user_identity.account_id.as_deref());
         let place = (
-            account.unwrap_or_default().to_owned(),
-            event.aws_region.as_deref().unwrap_or_default().to_owned(),
+            account.unwrap_or_default(),
+            event.aws_region.as_deref().unwrap_or_default(),
             event.read_only.unwrap_or_default(),
         );
-        *self.activity.entry(place).or_default().entry(hour(event.event_time)).or_default() += 1;
+        // A file of a trail is of one account and Region.
+        let known =
+            self.places.iter().position(|((account, region, read_only), _)| place == (account, region, *read_only));
+        let at = known.unwrap_or_else(|| {
+            let (account, region, read_only) = place;
+            self.places.push(((account.to_owned(), region.to_owned(), read_only), BTreeMap::new()));
+            self.places.len() - 1
+        });
+        *self.places[at].1.entry(hour(event.event_time)).or_default() += 1;
+    }
+}
+
+/// What can be dropped without knowing the other events: parts of keys that are surely not selected.
+fn keeps(selection: &Selection, part: &KeyUse) -> bool {
+    match &part.key {
+        KeyName::Arn(_) => selection.names_aliases() || selection.wants(part),
+        KeyName::Alias(_) => selection.wants(part) || part.class.is_use() || part.class == Class::Export,
+        KeyName::Unknown => true,
+    }
+}
+
+impl Rows {
+    fn numbers(&self) -> &[u32] {
+        match self {
+            Rows::One(number) => std::slice::from_ref(number),
+            Rows::More(numbers) => numbers,
+        }
+    }
+}
+
+impl From<Vec<u32>> for Rows {
+    fn from(numbers: Vec<u32>) -> Rows {
+        match numbers[..] {
+            [number] => Rows::One(number),
+            _ => Rows::More(numbers.into()),
+        }
+    }
+}
+
+impl From<Rows> for Vec<u32> {
+    fn from(rows: Rows) -> Vec<u32> {
+        rows.numbers().to_owned()
     }
 }
 
 /// The sum of batches.
 #[derive(Debug)]
-pub struct Tally<'s> {
-    selection: &'s Selection,
+pub struct Tally {
+    selection: Selection,
     rows: Vec<(Identity, Row)>,
     index: HashMap<Identity, usize>,
     ids: HashSet<EventId>,
-    activity: BTreeMap<(String, String, bool), BTreeMap<i32, u64>>,
+    activity: BTreeMap<Place, BTreeMap<i32, u64>>,
     totals: Totals,
     max_rows: usize,
 }
 
-impl<'s> Tally<'s> {
+impl Tally {
     /// Nothing yet.
-    pub fn new(selection: &'s Selection) -> Tally<'s> {
+    pub fn new(selection: &Selection) -> Tally {
         Tally {
-            selection,
+            selection: selection.clone(),
             rows: Vec::new(),
             index: HashMap::new(),
             ids: HashSet::new(),
@@ -284,47 +320,47 @@ impl<'s> Tally<'s> {
         }
     }
 
-    /// An empty batch for the same selection.
-    pub fn batch(&self) -> Batch<'s> {
-        Batch::new(self.selection)
+    /// Which events are counted.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
     }
 
-    /// Takes a batch.
-    pub fn add(&mut self, batch: Batch<'_>) {
+    /// Takes a batch, made for the same selection.
+    pub fn add(&mut self, batch: Batch) {
         self.totals.kms_records += batch.kms_records;
         for (alias, keys) in batch.aliases {
             self.totals.aliases.entry(alias).or_default().extend(keys);
         }
-        for (place, hours) in batch.activity {
+        for (place, hours) in batch.places {
             let known = self.activity.entry(place).or_default();
             hours.into_iter().for_each(|(hour, count)| *known.entry(hour).or_default() += count);
         }
-        // Which row each part is in, found when it is first needed.
-        let mut places: Vec<Option<usize>> = vec![None; batch.parts.len()];
-        for seen in batch.seen {
-            if seen.id.is_some_and(|id| !self.ids.insert(id)) {
+        // Which row each of the batch's rows is in, found when it is first needed.
+        let mut places: Vec<Option<usize>> = vec![None; batch.rows.len()];
+        for event in batch.events {
+            if event.id.is_some_and(|id| !self.ids.insert(id)) {
                 self.totals.duplicates += 1;
                 continue;
             }
-            let mut counted: Vec<usize> = Vec::with_capacity(seen.parts.len());
-            for number in &batch.listed[seen.parts] {
+            let mut counted: Vec<usize> = Vec::with_capacity(event.rows.numbers().len());
+            for number in event.rows.numbers() {
                 let number = *number as usize;
-                let part = &batch.parts[number];
-                let place = *places[number].get_or_insert_with(|| self.place(part, seen.at));
+                let row_of = &batch.rows[number];
+                let place = *places[number].get_or_insert_with(|| self.place(row_of, event.at));
                 let row = &mut self.rows[place].1;
                 // One event counts once in a row, also where it is about the same key twice.
                 if !counted.contains(&place) {
                     counted.push(place);
-                    row.count(seen.at);
+                    row.count(event.at);
                 }
-                self.totals.folded += u64::from(row.dependents != part.identity.dependents);
+                self.totals.folded += u64::from(row.dependents != row_of.identity.dependents);
             }
         }
     }
 
-    /// The row of `part`, made if there is none, with its manner.
-    fn place(&mut self, part: &Part, at: Timestamp) -> usize {
-        let mut identity = &part.identity;
+    /// The row of `row_of`, made if there is none, with its manner.
+    fn place(&mut self, row_of: &RowOf, at: Timestamp) -> usize {
+        let mut identity = &row_of.identity;
         let folded;
         if self.rows.len() >= self.max_rows && !self.index.contains_key(identity) && !identity.dependents.is_empty() {
             folded = Identity { dependents: vec![FOLDED.to_owned()], ..identity.clone() };
@@ -339,7 +375,7 @@ impl<'s> Tally<'s> {
                 place
             }
         };
-        self.rows[place].1.manners.insert(part.manner.clone());
+        self.rows[place].1.manners.insert(row_of.manner.clone());
         place
     }
 
@@ -418,6 +454,24 @@ impl EventId {
     }
 }
 
+impl From<String> for EventId {
+    fn from(text: String) -> EventId {
+        EventId::of(&text)
+    }
+}
+
+impl From<EventId> for String {
+    fn from(id: EventId) -> String {
+        match id {
+            EventId::Text(text) => text.into(),
+            EventId::Uuid(number) => {
+                let digits = format!("{number:032x}");
+                [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+            }
+        }
+    }
+}
+
 /// The number that a UUID in its canonical form stands for. Only that form, so that two texts never become one number.
 fn uuid(text: &str) -> Option<u128> {
     let bytes = text.as_bytes();
@@ -472,9 +526,9 @@ mod tests {
     fn tally(selection: &Selection, batches: &[&[Value]], max_rows: usize) -> Totals {
         let mut tally = Tally { max_rows, ..Tally::new(selection) };
         for events in batches {
-            let mut batch = tally.batch();
+            let mut batch = Batch::default();
             for event in *events {
-                batch.observe(&Event::parse(event.to_string().as_bytes()).unwrap());
+                batch.observe(&Event::parse(event.to_string().as_bytes()).unwrap(), selection);
             }
             tally.add(batch);
         }

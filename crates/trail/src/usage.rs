@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 pub use api::Class;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::context::{self, Meaning};
 use crate::event::{Event, RequestParameters};
@@ -45,7 +45,8 @@ pub struct KeyUse {
 }
 
 /// A key as well as the event names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeyName {
     /// The key's ARN.
     Arn(String),
@@ -57,7 +58,7 @@ pub enum KeyName {
 
 /// Whose business a call was, as its encryption context has it. The context is the caller's own word: before a call is left out
 /// of the count for its purpose, compare its principal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// Somebody's data.
@@ -81,7 +82,7 @@ pub struct Caller<'e> {
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It was done.
@@ -91,7 +92,7 @@ pub enum Outcome {
 }
 
 /// Why a call was refused. Source: `procedure.md` 10.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Failure {
     /// The key is disabled.

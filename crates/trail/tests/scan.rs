@@ -12,7 +12,7 @@ use naive::Naive;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use trail::Selection;
-use trail::scan::{Error, Summary, Why, scan};
+use trail::scan::{Error, Flaw, Summary, Why, scan};
 
 const KEYS: [&str; 3] = [
     "arn:aws:kms:eu-west-1:111122223333:key/11111111-0000-4000-8000-000000000000",
@@ -261,7 +261,11 @@ fn check(summary: &Summary, naive: &Naive) -> Result<(), TestCaseError> {
     prop_assert_eq!(summary.totals.kms_records, naive.kms_records);
     let unreadable: u64 = summary.gaps.iter().map(|gap| gap.count).sum();
     prop_assert_eq!(unreadable, naive.unreadable, "{:?}", &summary.gaps);
-    prop_assert!(summary.gaps.iter().all(|gap| matches!(gap.why, Why::Record { .. })), "{:?}", &summary.gaps);
+    prop_assert!(
+        summary.gaps.iter().all(|gap| matches!(gap.why, Why::Flaw(Flaw::Record { .. }))),
+        "{:?}",
+        &summary.gaps
+    );
     prop_assert_eq!(summary.is_complete(), naive.unreadable == 0);
     Ok(())
 }

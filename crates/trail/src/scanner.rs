@@ -1,0 +1,253 @@
+//! Reading the bytes of one file: bytes in, a [`Part`] out, whichever disk or network they came from.
+//!
+//! Every file is looked at or named: what is damaged or is no log file is a [`Trouble`] of its part, and a trouble that may hide a
+//! use says so. Damage costs as little as possible: the records before it, and the lines and members around it, still count.
+//!
+//! How it is fast: whole files are inflated into buffers that are used again; a file is cut into records without parsing them;
+//! only a record that holds the bytes `kms`, or a JSON escape that may spell one of these letters, is parsed. *Why no event of
+//! KMS is missed by that*: its `eventSource` is `kms.amazonaws.com`. JSON can spell a letter only as itself or as `\u` and four
+//! hexadecimal digits. If `k`, `m` and `s` all stand as themselves, the record holds `kms`; if not, it holds the escape of one
+//! of them, and these begin with `\u006` (k, m) or `\u007` (s).
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use memchr::memmem::Finder;
+
+use crate::event::{self, Event};
+use crate::inflate::{self, Inflater};
+use crate::part::{Counts, Flaw, Part, Trouble};
+use crate::selection::Selection;
+use crate::split::{self, Outline};
+use crate::tally::Batch;
+
+/// The most that one file may hold, as it is stored and inflated. CloudTrail's own files are a thousand times smaller; exports may
+/// not be.
+pub const MAX_FILE_BYTES: usize = 1 << 30;
+
+/// What reads one file after another: buffers that stay as large as the largest file so far.
+#[derive(Default)]
+pub struct Scanner {
+    inflater: Inflater,
+    needles: Needles,
+}
+
+impl Scanner {
+    /// Reads a file, gzip or plain, that is whole in memory.
+    ///
+    /// The end of `name` tells whether each line is a value of its own: `.jsonl`, `.ndjson`, also with `.gz`. Files of at most
+    /// [`MAX_FILE_BYTES`] are read, stored and inflated.
+    ///
+    /// *Guarantee*: the same bytes give the same part.
+    pub fn scan(&mut self, name: impl AsRef<Path>, bytes: &[u8], selection: &Selection) -> Part {
+        self.scan_capped(name.as_ref(), bytes, selection, MAX_FILE_BYTES)
+    }
+
+    fn scan_capped(&mut self, name: &Path, bytes: &[u8], selection: &Selection, cap: usize) -> Part {
+        let Scanner { inflater, needles } = self;
+        let mut batch = Batch::default();
+        let observe = |record: &[u8]| {
+            if needles.may_be_in(record)
+                && let Some(event) = Event::parse_kms(record)?
+            {
+                batch.observe(&event, selection);
+            }
+            Ok(())
+        };
+        let Walk { counts, troubles, .. } = Walk::of(name, bytes, inflater, cap, observe);
+        Part { selection: selection.clone(), counts, troubles, batch }
+    }
+
+    /// Calls `each` with every record of a file, of any service, in order. Returns how much that was, and what could not be read.
+    pub fn records(
+        &mut self,
+        name: impl AsRef<Path>,
+        bytes: &[u8],
+        mut each: impl FnMut(&[u8]),
+    ) -> (Counts, Vec<Trouble>) {
+        let each = |record: &[u8]| {
+            each(record);
+            Ok(())
+        };
+        let Walk { counts, troubles, .. } = Walk::of(name.as_ref(), bytes, &mut self.inflater, MAX_FILE_BYTES, each);
+        (counts, troubles)
+    }
+}
+
+/// Whether each line is a value of its own, so that a broken line does not hide the next: `.jsonl`, `.ndjson`, also with `.gz`.
+fn has_lines(name: &Path) -> bool {
+    let name = name.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    name.ends_with(".jsonl") || name.ends_with(".ndjson")
+}
+
+/// What every event of KMS holds one of; the module's comment says why.
+struct Needles([Finder<'static>; 3]);
+
+impl Default for Needles {
+    fn default() -> Needles {
+        Needles([Finder::new("kms"), Finder::new("\\u006"), Finder::new("\\u007")])
+    }
+}
+
+impl Needles {
+    fn may_be_in(&self, bytes: &[u8]) -> bool {
+        self.0.iter().any(|needle| needle.find(bytes).is_some())
+    }
+}
+
+/// A way through one file, record by record.
+struct Walk<F> {
+    /// Called with each record; says what is wrong with it.
+    each: F,
+    counts: Counts,
+    troubles: Vec<Trouble>,
+}
+
+impl<F: FnMut(&[u8]) -> Result<(), event::Error>> Walk<F> {
+    fn of(name: &Path, bytes: &[u8], inflater: &mut Inflater, cap: usize, each: F) -> Walk<F> {
+        let counts = Counts { files: 1, bytes_read: bytes.len() as u64, ..Counts::default() };
+        let mut walk = Walk { each, counts, troubles: Vec::new() };
+        if let ControlFlow::Break(why) = walk.file(name, bytes, inflater, cap) {
+            walk.trouble(why);
+        }
+        walk
+    }
+
+    fn trouble(&mut self, why: Flaw) {
+        self.troubles.push(Trouble { why, count: 1 });
+    }
+
+    /// Breaks with what kept the whole file from being read.
+    fn file(&mut self, name: &Path, bytes: &[u8], inflater: &mut Inflater, cap: usize) -> ControlFlow<Flaw> {
+        if bytes.is_empty() {
+            return ControlFlow::Break(Flaw::Empty);
+        }
+        if bytes.len() > cap {
+            return ControlFlow::Break(Flaw::TooLarge { limit: cap });
+        }
+        if !inflate::is_gzip(bytes) {
+            return self.json(name, bytes);
+        }
+        let (json, result) = inflater.inflate(bytes, cap);
+        if result.is_ok() && json.is_empty() {
+            return ControlFlow::Break(Flaw::Empty);
+        }
+        if let Err(error) = result {
+            self.trouble(Flaw::Gzip(error));
+            if json.is_empty() {
+                return ControlFlow::Continue(());
+            }
+        }
+        self.json(name, json)
+    }
+
+    fn json(&mut self, name: &Path, json: &[u8]) -> ControlFlow<Flaw> {
+        self.counts.bytes = json.len() as u64;
+        let outline = if has_lines(name) { self.lines(json) } else { self.values(json)? };
+        if outline.records > 0 || outline.documents > 0 {
+            ControlFlow::Continue(())
+        } else if outline.digests > 0 {
+            ControlFlow::Break(Flaw::Digest)
+        } else if outline.others > 0 {
+            ControlFlow::Break(Flaw::NotCloudTrail)
+        } else if self.troubles.is_empty() {
+            // Nothing but blanks.
+            ControlFlow::Break(Flaw::Empty)
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// A document, or events one behind the other.
+    fn values(&mut self, json: &[u8]) -> ControlFlow<Flaw, Outline> {
+        let (outline, result) = split::split(json, |record| self.record(record));
+        match result {
+            Ok(()) => ControlFlow::Continue(outline),
+            Err(broken) => ControlFlow::Break(Flaw::Cut { broken, records: outline.records }),
+        }
+    }
+
+    /// A value in each line.
+    fn lines(&mut self, json: &[u8]) -> Outline {
+        let mut sum = Outline::default();
+        let mut trouble: Option<Trouble> = None;
+        for (number, line) in (1..).zip(json.split(|byte| *byte == b'\n')) {
+            let (outline, result) = split::split(line, |record| self.record(record));
+            sum.records += outline.records;
+            sum.documents += outline.documents;
+            sum.digests += outline.digests;
+            sum.others += outline.others;
+            if let Err(broken) = result {
+                let first = || Trouble { why: Flaw::Line { line: number, broken }, count: 0 };
+                trouble.get_or_insert_with(first).count += 1;
+            }
+        }
+        self.troubles.extend(trouble);
+        sum
+    }
+
+    fn record(&mut self, record: &[u8]) {
+        self.counts.records += 1;
+        if let Err(error) = (self.each)(record) {
+            let known = self.troubles.iter_mut().find(|trouble| matches!(trouble.why, Flaw::Record { .. }));
+            match known {
+                Some(trouble) => trouble.count += 1,
+                None => self.trouble(Flaw::Record { record: self.counts.records, error }),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_the_event_source_is_found() {
+        let needles = Needles::default();
+        let spell = |at: usize, upper: bool| -> String {
+            let escape = |c: char| if upper { format!("\\u{:04X}", c as u32) } else { format!("\\u{:04x}", c as u32) };
+            let letters = event::KMS.chars().enumerate();
+            letters.map(|(i, c)| if i == at { escape(c) } else { c.to_string() }).collect()
+        };
+        for at in 0..event::KMS.len() {
+            for upper in [false, true] {
+                let json = format!(
+                    r#"{{"eventSource":"{}","eventName":"x","eventTime":"2026-01-01T00:00:00Z"}}"#,
+                    spell(at, upper)
+                );
+                assert!(Event::parse_kms(json.as_bytes()).unwrap().is_some());
+                assert!(needles.may_be_in(json.as_bytes()), "{json}");
+            }
+        }
+        assert!(!needles.may_be_in(br#"{"eventSource":"s3.amazonaws.com","userAgent":"\u003cKMS\u003e"}"#));
+    }
+
+    #[test]
+    fn a_file_over_the_cap_is_named_and_not_read() {
+        let read = |cap| {
+            let part = Scanner::default().scan_capped(Path::new("x"), br#"{"Records":[]}"#, &Selection::all(), cap);
+            part.troubles
+        };
+        assert!(read(14).is_empty());
+        assert!(matches!(read(13)[0].why, Flaw::TooLarge { limit: 13 }));
+    }
+
+    #[test]
+    fn all_records_can_be_had_whatever_their_service() {
+        let lines = b"{\"eventName\":\"a\"}\n{\"eventName\":\n{\"eventName\":\"b\"}\n";
+        let mut seen = Vec::new();
+        let (counts, troubles) = Scanner::default().records("x.jsonl", lines, |record| seen.push(record.to_vec()));
+        assert_eq!(seen, [br#"{"eventName":"a"}"#, br#"{"eventName":"b"}"#]);
+        assert_eq!((counts.records, troubles.len()), (2, 1));
+    }
+
+    #[test]
+    fn names_tell_whether_lines_are_values() {
+        for name in ["a.jsonl", "x/a.NDJSON.gz"] {
+            assert!(has_lines(Path::new(name)), "{name}");
+        }
+        assert!(!has_lines(Path::new("a.json.gz")));
+    }
+}
