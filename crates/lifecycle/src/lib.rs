@@ -11,8 +11,10 @@ mod decide;
 mod permit;
 mod state;
 mod time;
+mod timer;
 
 pub use decide::{Change, Command, decide};
 pub use permit::{Refusal, permit};
 pub use state::State;
 pub use time::{OutOfRange, PendingWindow, deadline, due};
+pub use timer::{PeriodOutOfRange, RotationPeriod, Timer, runs};

@@ -5,7 +5,7 @@ use api::Timestamp;
 use crate::{Change, State};
 
 /// Seconds in a day of waiting. KMS counts days of 24 hours, whatever the calendar does.
-const DAY_SECONDS: i64 = 86_400;
+pub(crate) const DAY_SECONDS: i64 = 86_400;
 
 /// How long a key waits between being scheduled for deletion and being deleted.
 ///

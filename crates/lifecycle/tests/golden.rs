@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use api::{Needs, OPERATIONS, Service, Timestamp};
-use lifecycle::{Change, Command, PendingWindow, Refusal, State, decide, permit};
+use lifecycle::{Change, Command, PendingWindow, Refusal, State, Timer, deadline, decide, permit, runs};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -53,12 +53,33 @@ fn every_state_and_operation_answers_as_the_table_says() {
             writeln!(table, "    {:<24}{}", state.name(), cell(operation.name, operation.needs, &state)).unwrap();
         }
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/state_table.txt");
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(path, &table).unwrap();
+    check("state_table.txt", &table);
+}
+
+/// What time does to a key in each state.
+#[test]
+fn every_timer_runs_in_the_states_that_the_table_says() {
+    let mut table = String::new();
+    for timer in Timer::ALL {
+        writeln!(table, "{timer:?}").unwrap();
+        for state in states() {
+            let word = if runs(timer, &state) { "runs" } else { "stands still" };
+            writeln!(table, "    {:<24}{word}", state.name()).unwrap();
+        }
     }
-    let golden = std::fs::read_to_string(path).unwrap();
-    assert_eq!(table, golden, "the state table changed; run with BLESS=1 and read the diff");
+    check("timer_table.txt", &table);
+    for state in states() {
+        assert_eq!(deadline(&state).is_some(), runs(Timer::Deletion, &state), "{}", state.name());
+    }
+}
+
+fn check(golden: &str, table: &str) {
+    let path = format!("{}/tests/{golden}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, table).unwrap();
+    }
+    let known = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(table, known, "{golden} changed; run with BLESS=1 and read the diff");
 }
 
 #[test]

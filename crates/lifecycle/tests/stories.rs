@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use api::Timestamp;
-use lifecycle::{Change, Command, PendingWindow, State, deadline, decide, due};
+use lifecycle::{Change, Command, PendingWindow, RotationPeriod, State, deadline, decide, due};
 use proptest::prelude::*;
 
 struct Life {
@@ -109,6 +109,20 @@ fn the_waiting_period_is_7_to_30_days() {
         assert_eq!(i64::from(PendingWindow::of_days(days).unwrap().days()), days);
     }
     assert_eq!(PendingWindow::DEFAULT.after(Timestamp::MAX), Timestamp::MAX);
+}
+
+#[test]
+fn the_rotation_period_is_90_to_2560_days() {
+    assert_eq!(RotationPeriod::DEFAULT.days(), 365);
+    for days in [i64::MIN, -1, 0, 89, 2561, 65_536 + 90, i64::MAX] {
+        let error = RotationPeriod::of_days(days).unwrap_err();
+        assert_eq!(error.to_string(), format!("rotation period of `{days}` days is not between 90 and 2560"));
+    }
+    for days in [90, 365, 2560] {
+        assert_eq!(i64::from(RotationPeriod::of_days(days).unwrap().days()), days);
+    }
+    assert_eq!(RotationPeriod::DEFAULT.after(Timestamp::UNIX_EPOCH).as_second(), 365 * 86_400);
+    assert_eq!(RotationPeriod::DEFAULT.after(Timestamp::MAX), Timestamp::MAX);
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,8 @@
-//! What time asks for: deleting keys whose waiting period is over, and sealing records into the trail.
+//! What time asks for: deleting keys whose waiting period is over, expiring and rotating material, and sealing records into the
+//! trail.
 //!
 //! On a real clock a task looks at least every half minute. On a virtual clock time moves only in [`Node::advance`], which goes from
-//! deadline to deadline, so that each deletion's record carries its own time.
+//! deadline to deadline, so that the record of each thing that was due carries its own time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,13 +127,13 @@ pub(crate) async fn stopping(stop: &mut watch::Receiver<bool>) {
 }
 
 impl Node {
-    /// When the next key is to be deleted.
+    /// When time next does something to a key.
     fn next_due(&self) -> Option<Timestamp> {
-        let delay = SignedDuration::from_secs(i64::from(self.deletion_delay_seconds));
-        self.state.load().next_deadline().map(|date| date.checked_add(delay).unwrap_or(Timestamp::MAX))
+        self.state.load().next_deadline(self.deletion_delay_seconds)
     }
 
-    /// How long to sleep: a new waiting period is at least seven days, so none can end before the next look unseen.
+    /// How long to sleep. What is agreed meanwhile and is due before the next look waits for it: a waiting period is at least seven
+    /// days, but imported material may expire, or an overdue key be enabled again, within it.
     fn until_due(&self) -> Duration {
         let longest = Duration::try_from(self.seal_every).unwrap_or_default().clamp(SHORTEST, INTERVAL);
         if self.clock.is_virtual() || self.health.is_held() || self.health.is_broken() {
@@ -149,26 +150,28 @@ impl Node {
             ticker.look(self.clock.wall(), self.clock.monotonic(), &self.health);
         }
         if !self.health.is_held() && !self.health.is_broken() {
-            self.delete_due().await;
+            self.do_due().await;
         }
         self.seal_due(&mut ticker).await;
     }
 
-    /// Deletes every key that is due; whether none is left.
-    async fn delete_due(&self) -> bool {
+    /// Does everything that is due; whether nothing is left.
+    async fn do_due(&self) -> bool {
         loop {
             let now = self.clock.now();
-            let due = service::tick(&self.state.load(), now, self.deletion_delay_seconds, &mut ids::fresh);
+            let (state, delay) = (self.state.load(), self.deletion_delay_seconds);
+            let due = service::tick(&state, &self.vault, now, delay, &mut ids::fresh);
             if due.is_empty() {
                 return true;
             }
             let mut moved = false;
-            let (keys, batches): (Vec<_>, Vec<_>) = due.into_iter().unzip();
-            for (key, done) in keys.into_iter().zip(self.committer.commit_all(batches).await) {
+            let (what, batches): (Vec<_>, Vec<_>) =
+                due.into_iter().map(|due| ((due.key, due.timer), due.batch)).unzip();
+            for ((key, timer), done) in what.into_iter().zip(self.committer.commit_all(batches).await) {
                 match done {
-                    Done::Committed => info!(%key, "deleted a key: its waiting period is over"),
-                    Done::Conflict => info!(%key, "a key changed just when it was to be deleted"),
-                    Done::Failed => error!(%key, "a key whose waiting period is over could not be deleted"),
+                    Done::Committed => info!(%key, ?timer, "did to a key what was due"),
+                    Done::Conflict => info!(%key, ?timer, "a key changed just when something was due"),
+                    Done::Failed => error!(%key, ?timer, "what is due to a key could not be done"),
                 }
                 moved |= done != Done::Failed;
             }
@@ -215,7 +218,7 @@ impl Node {
         while let Some(due) = self.next_due().filter(|due| *due <= until) {
             let at = due.max(self.clock.now());
             self.set_clock(at).await?;
-            if !self.delete_due().await {
+            if !self.do_due().await {
                 return Err(AdvanceError::Stuck { at });
             }
         }

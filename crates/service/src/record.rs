@@ -1,4 +1,4 @@
-//! The CloudTrail record of a call.
+//! The CloudTrail record of a call, and of what AWS does on its own.
 //!
 //! What of a request is shown is the `recorded` column of the operation table. Secrets are not in that column: no plaintext,
 //! ciphertext or token can come into a record.
@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use api::validate::{Fields, lower_first};
-use api::{Fault, KeyArn, Keys, Operation, Service};
+use api::{Fault, KeyArn, KeyId, Keys, Operation, Service, Timestamp};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use trail::record::{EventType, Json, Record, TlsDetails, UserIdentity, aws_date};
+use serde_json::{Value, json};
+use trail::record::{AWS_INTERNAL, EventType, Json, Record, Resource, TlsDetails, UserIdentity, aws_date};
 
 use crate::call::{Call, Caller, CallerKind};
 use crate::decide::Seen;
@@ -58,6 +59,50 @@ pub(crate) fn call(
         }),
     };
     record.to_json()
+}
+
+/// Something that AWS does on its own, as CloudTrail tells it.
+pub(crate) struct ServiceEvent {
+    /// `DeleteKey` and so on.
+    pub(crate) name: &'static str,
+    /// The key it happens to.
+    pub(crate) key: KeyArn,
+    /// `serviceEventDetails`.
+    pub(crate) details: Value,
+}
+
+impl ServiceEvent {
+    /// The record as JSON. `id` becomes its UUID; `responseElements` is the key ARN, as with all events that change a key and
+    /// answer nothing, since December 2022.
+    pub(crate) fn record(&self, now: Timestamp, id: [u8; 16]) -> Vec<u8> {
+        // A key ID is a UUID as well, so its form serves for the record's ID.
+        let event_id = KeyId::single_region(id).to_string();
+        let ServiceEvent { name, key, details } = self;
+        let record = Record {
+            user_identity: UserIdentity::Internal { account: key.account },
+            event_time: now,
+            event_source: Service::Kms.event_source(),
+            event_name: name,
+            aws_region: key.region,
+            source_ip_address: AWS_INTERNAL,
+            user_agent: Some(AWS_INTERNAL),
+            error_code: None,
+            error_message: None,
+            request_parameters: None,
+            response_elements: Some(Json::of(&json!({ "keyId": key }))),
+            additional_event_data: None,
+            request_id: None,
+            event_id: &event_id,
+            read_only: false,
+            resources: vec![Resource::Key(*key)],
+            event_type: EventType::AwsServiceEvent,
+            recipient_account_id: key.account,
+            shared_event_id: None,
+            service_event_details: Some(Json::of(details)),
+            tls_details: None,
+        };
+        record.to_json()
+    }
 }
 
 fn identity(caller: &Caller) -> UserIdentity<'_> {
@@ -138,7 +183,7 @@ impl Serialize for Parameters<'_> {
 /// Moments are recorded as AWS writes dates for people.
 fn date(name: &str, raw: &RawValue) -> Option<String> {
     let seconds: f64 = name.ends_with("Time").then(|| raw.get().parse().ok()).flatten()?;
-    Some(aws_date(api::Timestamp::from_second(seconds as i64).ok()?))
+    Some(aws_date(Timestamp::from_second(seconds as i64).ok()?))
 }
 
 /// Whose the names in an object are.

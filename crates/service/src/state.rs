@@ -13,12 +13,13 @@ use std::sync::Arc;
 
 use api::{AccountId, AliasName, KeyArn, KeyId, Region, Timestamp};
 use imbl::{OrdMap, OrdSet};
-use lifecycle::deadline;
+use jiff::SignedDuration;
+use lifecycle::Timer;
 use store::{Batch, Entry, Version};
 
 pub use alias::{Alias, Tombstone};
 pub(crate) use key::Origin;
-pub use key::{Key, LastUse, Material};
+pub use key::{Key, LastUse, Material, Rotated, Schedule};
 pub(crate) use name::Name;
 pub(crate) use record::{encode_alias, encode_key, encode_tombstone};
 
@@ -53,7 +54,8 @@ pub struct State {
     keys: OrdMap<KeyArn, Stored<Key>>,
     aliases: OrdMap<AliasKey, Stored<Alias>>,
     targets: OrdSet<(KeyArn, AliasName)>,
-    deadlines: OrdSet<(Timestamp, KeyArn)>,
+    /// For each timer, by [`deadlines_of`](State::deadlines_of): when it does something to which key.
+    deadlines: [OrdSet<(Timestamp, KeyArn)>; Timer::ALL.len()],
     tombstones: OrdMap<KeyArn, Stored<Tombstone>>,
 }
 
@@ -120,14 +122,27 @@ impl State {
             .map(|(_, n)| n)
     }
 
-    /// Keys whose waiting period is over at `now`, the longest overdue first.
-    pub(crate) fn overdue(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Key>> {
-        self.deadlines.iter().take_while(move |(date, _)| *date <= now).filter_map(|(_, arn)| self.key(arn))
+    /// Keys to which `timer` does something at `now`, the longest overdue first.
+    pub(crate) fn overdue(&self, timer: Timer, now: Timestamp) -> impl Iterator<Item = &Arc<Key>> {
+        self.deadlines_of(timer).iter().take_while(move |(date, _)| *date <= now).filter_map(|(_, arn)| self.key(arn))
     }
 
-    /// When the next waiting period is over, if any is running.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.deadlines.get_min().map(|(date, _)| *date)
+    /// When time will next change a key, if it will. Deletions come `deletion_delay_seconds` after their date, as in
+    /// [`crate::tick`].
+    pub fn next_deadline(&self, deletion_delay_seconds: u32) -> Option<Timestamp> {
+        let delay = SignedDuration::from_secs(i64::from(deletion_delay_seconds));
+        let next = |timer: Timer| {
+            let (date, _) = self.deadlines_of(timer).get_min()?;
+            Some(match timer {
+                Timer::Deletion => date.checked_add(delay).unwrap_or(Timestamp::MAX),
+                Timer::Expiry | Timer::Rotation => *date,
+            })
+        };
+        Timer::ALL.into_iter().filter_map(next).min()
+    }
+
+    fn deadlines_of(&self, timer: Timer) -> &OrdSet<(Timestamp, KeyArn)> {
+        &self.deadlines[timer as usize]
     }
 
     /// Notes a successful cryptographic operation, unless a later one is known.
@@ -166,9 +181,9 @@ impl State {
             Name::Key(arn) => {
                 let live = self.key(&arn).map(|known| known.live.clone()).unwrap_or_default();
                 let decoded = record::decode_key(key, value, arn, live)?;
-                self.forget_deadline(&arn);
-                if let Some(date) = deadline(&decoded.state) {
-                    self.deadlines.insert((date, arn));
+                self.forget_deadlines(&arn);
+                for (timer, date) in deadlines(&decoded) {
+                    self.deadlines[timer as usize].insert((date, arn));
                 }
                 self.keys.insert(arn, (version, Arc::new(decoded)));
             }
@@ -190,7 +205,7 @@ impl State {
     fn remove(&mut self, key: &[u8]) -> Result<(), Corrupt> {
         match Name::parse(key)? {
             Name::Key(arn) => {
-                self.forget_deadline(&arn);
+                self.forget_deadlines(&arn);
                 self.keys.remove(&arn);
             }
             Name::Alias(name) => {
@@ -205,9 +220,10 @@ impl State {
         Ok(())
     }
 
-    fn forget_deadline(&mut self, arn: &KeyArn) {
-        if let Some(date) = self.key(arn).and_then(|key| deadline(&key.state)) {
-            self.deadlines.remove(&(date, *arn));
+    fn forget_deadlines(&mut self, arn: &KeyArn) {
+        let Some(key) = self.key(arn).cloned() else { return };
+        for (timer, date) in deadlines(&key) {
+            self.deadlines[timer as usize].remove(&(date, *arn));
         }
     }
 
@@ -217,6 +233,11 @@ impl State {
             self.targets.remove(&(target, name.2.clone()));
         }
     }
+}
+
+/// When each timer will do something to a key.
+fn deadlines(key: &Key) -> impl Iterator<Item = (Timer, Timestamp)> {
+    Timer::ALL.into_iter().filter_map(|timer| Some((timer, key.deadline(timer)?)))
 }
 
 fn target_of(name: &AliasKey, alias: &Alias) -> KeyArn {

@@ -17,9 +17,18 @@ impl Vault {
         Vault(Arc::new(keyring))
     }
 
+    /// New material for `key`, wrapped, with a new ID.
+    ///
+    /// # Errors
+    /// Where the key's spec has no implementation.
+    pub(crate) fn generate(&self, key: &Key) -> Result<Material, crypto::Error> {
+        let material = KeyMaterial::generate(key.spec)?;
+        Ok(self.wrap(&key.arn, MaterialId::generate(), &material))
+    }
+
     /// Wraps material so that it can be stored; it opens only for the same key and material ID.
     pub(crate) fn wrap(&self, key: &KeyArn, id: MaterialId, material: &KeyMaterial) -> Material {
-        Material { id, wrapped: self.0.wrap(material, &binding(key, id)), created: None }
+        Material { id, wrapped: self.0.wrap(material, &binding(key, id)), rotated: None }
     }
 
     /// `key`'s material `id` made ready for use, if the key has such material. Unwrapped once, then kept with the key.

@@ -91,10 +91,10 @@ fn a_late_tick_deletes_late_and_an_extra_delay_holds_it_back() {
     world.call("ScheduleKeyDeletion", json!({ "KeyId": key.to_string(), "PendingWindowInDays": 7 })).unwrap();
     world.now = api::Timestamp::from_second(world.now.as_second() + 7 * DAY + 3599).unwrap();
     let mut fresh = || [1; 16];
-    assert!(service::tick(&world.state, world.now, 3600, &mut fresh).is_empty());
+    assert!(service::tick(&world.state, &world.vault, world.now, 3600, &mut fresh).is_empty());
     assert_eq!(world.state_of(&key), "PendingDeletion", "a read never decides a deletion");
     world.now = api::Timestamp::from_second(world.now.as_second() + 1).unwrap();
-    assert_eq!(service::tick(&world.state, world.now, 3600, &mut fresh).len(), 1);
+    assert_eq!(service::tick(&world.state, &world.vault, world.now, 3600, &mut fresh).len(), 1);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn of_a_cancel_and_a_deletion_that_race_exactly_one_wins() {
         let key = world.create_key();
         world.call("ScheduleKeyDeletion", json!({ "KeyId": key.to_string(), "PendingWindowInDays": 7 })).unwrap();
         world.now = api::Timestamp::from_second(world.now.as_second() + 7 * DAY).unwrap();
-        let (_, deletion) = world.due().remove(0);
+        let deletion = world.due().remove(0).batch;
         if cancel_first {
             world.call("CancelKeyDeletion", json!({ "KeyId": key.to_string() })).unwrap();
             assert!(!world.commit(deletion), "the key was cancelled");
@@ -125,7 +125,7 @@ fn a_deletion_does_not_overlook_an_alias_that_came_late() {
     world.call("CreateAlias", json!({ "AliasName": "alias/a", "TargetKeyId": dying.to_string() })).unwrap();
     world.call("ScheduleKeyDeletion", json!({ "KeyId": dying.to_string(), "PendingWindowInDays": 7 })).unwrap();
     world.now = api::Timestamp::from_second(world.now.as_second() + 7 * DAY).unwrap();
-    let (_, deletion) = world.due().remove(0);
+    let deletion = world.due().remove(0).batch;
     world.call("UpdateAlias", json!({ "AliasName": "alias/a", "TargetKeyId": living.to_string() })).unwrap();
     assert!(!world.commit(deletion), "the alias has left the key");
     assert_eq!(world.tick(), [dying]);

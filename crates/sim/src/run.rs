@@ -7,8 +7,7 @@ use jiff::SignedDuration;
 use procedure::span::{HOUR, after, days};
 use procedure::{Case, Fact, Intent, Observation, Opening, Outcome, Plan, Stage};
 use serde_json::json;
-use service::{Call, Effect, State, Vault};
-use store::Batch;
+use service::{Call, Due, Effect, State, Vault};
 
 use crate::app::{self, App, Pattern};
 use crate::checkers::{Checkers, Life, Rule, Violation};
@@ -31,8 +30,8 @@ pub struct Subject {
     pub plan: fn(&Case, &Observation, Timestamp) -> Plan,
 }
 
-/// What [`service::tick`] is: state, time, delay in seconds, ids; the deletions that are due.
-pub type Tick = fn(&State, Timestamp, u32, &mut dyn FnMut() -> [u8; 16]) -> Vec<(KeyArn, Batch)>;
+/// What [`service::tick`] is: state, vault, time, delay in seconds, ids; what is due.
+pub type Tick = fn(&State, &Vault, Timestamp, u32, &mut dyn FnMut() -> [u8; 16]) -> Vec<Due>;
 
 impl Default for Subject {
     fn default() -> Subject {

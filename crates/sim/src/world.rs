@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use lifecycle::State as KeyState;
 use procedure::span::after;
 use serde_json::{Value, json};
-use service::{Call, Caller, CallerKind, Commit, LastUse, Origin, State, Vault};
+use service::{Call, Caller, CallerKind, Commit, Due, LastUse, Origin, State, Vault};
 use store::{Batch, Memory, Outcome, Store};
 
 use crate::checkers::{Checkers, Life};
@@ -244,11 +244,11 @@ impl World {
             uuid_bytes(*ids)
         };
         let snapshot = if self.now <= self.earlier.1 { &self.earlier.0 } else { &self.state };
-        let mut due = (self.subject.tick)(snapshot, self.now, self.deletion_delay_seconds, &mut fresh);
+        let mut due = (self.subject.tick)(snapshot, &self.vault, self.now, self.deletion_delay_seconds, &mut fresh);
         // In an order that does not hang on key ids.
-        due.sort_by_key(|(arn, _)| self.names.iter().position(|(known, _)| known == arn));
+        due.sort_by_key(|due| self.names.iter().position(|(known, _)| *known == due.key));
         let mut gone = Vec::new();
-        for (arn, batch) in due {
+        for Due { key: arn, batch, .. } in due {
             let fate = self.fate();
             if fate == Fate::CrashBeforeCommit {
                 self.crash();

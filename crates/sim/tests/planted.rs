@@ -1,13 +1,12 @@
 //! A rule that cannot fail is worth nothing: each fault planted here is caught by the rule that is there for it.
 
-use api::{KeyArn, Timestamp};
+use api::Timestamp;
 use jiff::SignedDuration;
 use procedure::observation::LastUsage;
 use procedure::span::{after, days};
 use procedure::{Action, Case, Depth, Fact, Next, Observation, Plan, Seen, Stage};
-use service::{Call, Commit, Effect, State, Vault};
+use service::{Call, Commit, Due, Effect, State, Vault};
 use sim::{Applications, Attendance, Faults, Rule, Shape, Subject, run};
-use store::Batch;
 
 /// The first seeds; each planted fault must show in at least one of them.
 const SEEDS: u64 = 40;
@@ -125,17 +124,17 @@ type Fresh<'a> = &'a mut dyn FnMut() -> [u8; 16];
 
 #[test]
 fn a_tick_that_runs_ahead_of_the_date() {
-    fn hasty(state: &State, now: Timestamp, delay: u32, fresh: Fresh<'_>) -> Vec<(KeyArn, Batch)> {
-        service::tick(state, after(now, days(1)), delay, fresh)
+    fn hasty(state: &State, vault: &Vault, now: Timestamp, delay: u32, fresh: Fresh<'_>) -> Vec<Due> {
+        service::tick(state, vault, after(now, days(1)), delay, fresh)
     }
     caught(Rule::Early, &calm(), Subject { tick: hasty, ..Subject::default() });
 }
 
 #[test]
 fn a_tick_that_does_not_expect_the_key_as_it_was() {
-    fn blunt(state: &State, now: Timestamp, delay: u32, fresh: Fresh<'_>) -> Vec<(KeyArn, Batch)> {
-        let mut due = service::tick(state, now, delay, fresh);
-        due.iter_mut().for_each(|(_, batch)| batch.expect.clear());
+    fn blunt(state: &State, vault: &Vault, now: Timestamp, delay: u32, fresh: Fresh<'_>) -> Vec<Due> {
+        let mut due = service::tick(state, vault, now, delay, fresh);
+        due.iter_mut().for_each(|due| due.batch.expect.clear());
         due
     }
     caught(Rule::NotPending, &with(Faults { call: 50, ..Faults::NONE }), Subject { tick: blunt, ..Subject::default() });
@@ -157,9 +156,9 @@ fn a_change_without_its_record() {
 
 #[test]
 fn a_deletion_without_its_record() {
-    fn silent(state: &State, now: Timestamp, delay: u32, fresh: Fresh<'_>) -> Vec<(KeyArn, Batch)> {
-        let mut due = service::tick(state, now, delay, fresh);
-        due.iter_mut().for_each(|(_, batch)| batch.append.clear());
+    fn silent(state: &State, vault: &Vault, now: Timestamp, delay: u32, fresh: Fresh<'_>) -> Vec<Due> {
+        let mut due = service::tick(state, vault, now, delay, fresh);
+        due.iter_mut().for_each(|due| due.batch.append.clear());
         due
     }
     caught(Rule::Record, &calm(), Subject { tick: silent, ..Subject::default() });

@@ -9,7 +9,6 @@ use api::shape::keys::{
 };
 use api::shape::{Epoch, OfKey};
 use api::{Fault, KeyArn, KeyId, KeySpec, KeyUsage};
-use crypto::{KeyMaterial, MaterialId};
 use lifecycle::State;
 use serde_json::{Value, json};
 use trail::record::aws_date;
@@ -99,8 +98,7 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     key.origin = origin;
     key.tags = tags;
     if origin == Origin::AwsKms {
-        let material = KeyMaterial::generate(key.spec).map_err(|_| Fault::internal())?;
-        key.material = vec![asked.vault.wrap(&arn, MaterialId::generate(), &material)];
+        key.material = vec![asked.vault.generate(&key).map_err(|_| Fault::internal())?];
     }
     policies::check_lockout(asked, &key, asks)?;
 

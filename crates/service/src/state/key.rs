@@ -5,7 +5,10 @@ use std::sync::Arc;
 use api::{KeyArn, KeySpec, KeyUsage, Timestamp};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use crypto::{MaterialId, PreparedKey, WrappedMaterial};
+use lifecycle::{RotationPeriod, Timer};
 use serde::{Deserialize, Serialize};
+
+use crate::rotation::RotationKind;
 
 /// One version of a key's material.
 #[derive(Debug, Clone)]
@@ -14,8 +17,26 @@ pub struct Material {
     pub id: MaterialId,
     /// The material under the root keyring.
     pub wrapped: WrappedMaterial,
-    /// When it became current; `None` for the first, which came with the key.
-    pub created: Option<Timestamp>,
+    /// The rotation that made it the current one; `None` for the first, which came with the key.
+    pub rotated: Option<Rotated>,
+}
+
+/// A rotation that was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotated {
+    /// When.
+    pub at: Timestamp,
+    /// What brought it about.
+    pub kind: RotationKind,
+}
+
+/// Automatic rotation, switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// How long one material stays the current one.
+    pub period: RotationPeriod,
+    /// When the key is next rotated; later where it is not in a state to be rotated then.
+    pub next: Timestamp,
 }
 
 /// The last successful cryptographic operation with a key.
@@ -89,6 +110,8 @@ pub struct Key {
     pub tags: std::collections::BTreeMap<String, String>,
     /// Its material, the current one last; empty while PendingImport.
     pub material: Vec<Material>,
+    /// Automatic rotation; `None` while it is switched off.
+    pub rotation: Option<Schedule>,
     pub(crate) live: Arc<Live>,
 }
 
@@ -135,6 +158,7 @@ impl Key {
             policy,
             tags: std::collections::BTreeMap::new(),
             material: Vec::new(),
+            rotation: None,
             live: Arc::default(),
         }
     }
@@ -142,6 +166,16 @@ impl Key {
     /// The material that encrypts today.
     pub fn current_material(&self) -> Option<MaterialId> {
         self.material.last().map(|material| material.id)
+    }
+
+    /// When `timer` will do something to this key, if it runs.
+    pub fn deadline(&self, timer: Timer) -> Option<Timestamp> {
+        let date = match timer {
+            Timer::Deletion => lifecycle::deadline(&self.state),
+            Timer::Expiry => None,
+            Timer::Rotation => self.rotation.map(|schedule| schedule.next),
+        };
+        date.filter(|_| lifecycle::runs(timer, &self.state))
     }
 
     /// The last successful cryptographic operation, as far as is known.

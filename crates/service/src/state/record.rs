@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use api::{KeyArn, KeySpec, KeyUsage, Timestamp};
 use crypto::{MaterialId, WrappedMaterial};
-use lifecycle::PendingWindow;
+use lifecycle::{PendingWindow, RotationPeriod};
 use serde::{Deserialize, Serialize};
 
 use super::key::Live;
-use super::{Alias, Corrupt, Key, LastUse, Material, Origin, Tombstone};
+use super::{Alias, Corrupt, Key, LastUse, Material, Origin, Rotated, Schedule, Tombstone};
 
 /// Version of every record written today.
 pub(super) const RECORD_VERSION: u8 = 2;
@@ -52,6 +52,8 @@ struct KeyRecord {
     policy: String,
     tags: std::collections::BTreeMap<String, String>,
     material: Vec<MaterialRecord>,
+    #[serde(default)]
+    rotation: Option<ScheduleRecord>,
 }
 
 /// The only spec of version 1.
@@ -80,7 +82,14 @@ enum StateRecord {
 struct MaterialRecord {
     id: String,
     wrapped: String,
-    created: Option<Timestamp>,
+    #[serde(default)]
+    rotated: Option<Rotated>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ScheduleRecord {
+    period_days: u16,
+    next: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -125,9 +134,12 @@ pub(crate) fn encode_key(key: &Key) -> Vec<u8> {
             .map(|material| MaterialRecord {
                 id: material.id.to_string(),
                 wrapped: hex(material.wrapped.as_bytes()),
-                created: material.created,
+                rotated: material.rotated,
             })
             .collect(),
+        rotation: key
+            .rotation
+            .map(|schedule| ScheduleRecord { period_days: schedule.period.days(), next: schedule.next }),
     })
 }
 
@@ -155,9 +167,14 @@ pub(super) fn decode_key(name: &[u8], value: &[u8], arn: KeyArn, live: Arc<Live>
             let id = id.ok_or_else(|| corrupt(format!("material ID `{}` is not 64 hex digits", material.id)))?;
             let bytes = unhex(&material.wrapped).ok_or_else(|| corrupt("wrapped material is not hex".to_owned()))?;
             let wrapped = WrappedMaterial::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
-            Ok(Material { id: MaterialId(id), wrapped, created: material.created })
+            Ok(Material { id: MaterialId(id), wrapped, rotated: material.rotated })
         })
         .collect::<Result<_, Corrupt>>()?;
+    let rotation = record.rotation.map(|ScheduleRecord { period_days, next }| {
+        let period = RotationPeriod::of_days(period_days.into()).map_err(|error| corrupt(error.to_string()))?;
+        Ok(Schedule { period, next })
+    });
+    let rotation = rotation.transpose()?;
     let policy = policy::Document::parse(&record.policy).map_err(|error| corrupt(error.to_string()))?;
     Ok(Key {
         arn,
@@ -172,6 +189,7 @@ pub(super) fn decode_key(name: &[u8], value: &[u8], arn: KeyArn, live: Arc<Live>
         policy: Arc::new(policy),
         tags: record.tags,
         material,
+        rotation,
         live,
     })
 }

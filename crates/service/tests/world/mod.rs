@@ -3,7 +3,7 @@
 
 use api::{AccountId, KeyArn, Region, Service, Timestamp};
 use serde_json::{Value, json};
-use service::{Call, Caller, CallerKind, Commit, LastUse, Origin, State, Vault};
+use service::{Call, Caller, CallerKind, Commit, Due, LastUse, Origin, State, Vault};
 use store::{Batch, Memory, Outcome, Store};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// Lets time pass, then deletes what is due.
+    /// Lets time pass, then does what is due; the keys to which something happened.
     pub(crate) fn pass(&mut self, seconds: i64) -> Vec<KeyArn> {
         self.now = Timestamp::from_second(self.now.as_second() + seconds).unwrap();
         self.tick()
@@ -117,16 +117,16 @@ impl World {
 
     pub(crate) fn tick(&mut self) -> Vec<KeyArn> {
         let due = self.due();
-        let keys = due.iter().map(|(key, _)| *key).collect();
-        for (_, batch) in due {
-            assert!(self.commit(batch));
+        let keys = due.iter().map(|due| due.key).collect();
+        for due in due {
+            assert!(self.commit(due.batch));
         }
         keys
     }
 
-    pub(crate) fn due(&mut self) -> Vec<(KeyArn, Batch)> {
+    pub(crate) fn due(&mut self) -> Vec<Due> {
         let calls = &mut self.calls;
-        service::tick(&self.state, self.now, 0, &mut || {
+        service::tick(&self.state, &self.vault, self.now, 0, &mut || {
             *calls += 1;
             (u128::from(*calls) << 64).to_be_bytes()
         })
