@@ -85,6 +85,10 @@ pub struct Operation {
     pub needs: Needs,
     /// `readOnly` of its CloudTrail record; an operation that is not read-only changes the store.
     pub read_only: bool,
+    /// Whether a caller may name a key of another account, by its full name.
+    ///
+    /// Source: AWS KMS API Reference, "Cross-account use" of each operation.
+    pub across_accounts: bool,
     /// Request members that the CloudTrail record shows, wire spelling, in the record's order. Secrets are never here.
     pub recorded: &'static [&'static str],
 }
@@ -93,6 +97,11 @@ impl Operation {
     /// Whether a successful call counts as a use of the key for GetKeyLastUsage.
     pub fn is_cryptographic(&self) -> bool {
         self.usage.is_some()
+    }
+
+    /// The same row, for callers of other accounts as well.
+    const fn across_accounts(self) -> Operation {
+        Operation { across_accounts: true, ..self }
     }
 }
 
@@ -104,7 +113,17 @@ const fn kms(
     read_only: bool,
     recorded: &'static [&'static str],
 ) -> Operation {
-    Operation { service: Service::Kms, name, action, keys, usage: None, needs, read_only, recorded }
+    Operation {
+        service: Service::Kms,
+        name,
+        action,
+        keys,
+        usage: None,
+        needs,
+        read_only,
+        across_accounts: false,
+        recorded,
+    }
 }
 
 const fn crypto(name: &'static str, action: &'static str, keys: Keys, recorded: &'static [&'static str]) -> Operation {
@@ -116,6 +135,7 @@ const fn crypto(name: &'static str, action: &'static str, keys: Keys, recorded: 
         usage: Some(KeyUsage::EncryptDecrypt),
         needs: Needs::Usable,
         read_only: true,
+        across_accounts: true,
         recorded,
     }
 }
@@ -123,13 +143,13 @@ const fn crypto(name: &'static str, action: &'static str, keys: Keys, recorded: 
 /// Every operation the service answers, by service and name.
 #[rustfmt::skip] // one row, one line
 pub static OPERATIONS: &[Operation] = &[
-    Operation { service: Service::CloudTrail, name: "LookupEvents", action: "cloudtrail:LookupEvents", keys: Keys::None, usage: None, needs: Needs::Nothing, read_only: true, recorded: &["LookupAttributes", "StartTime", "EndTime", "EventCategory", "MaxResults"] },
+    Operation { service: Service::CloudTrail, name: "LookupEvents", action: "cloudtrail:LookupEvents", keys: Keys::None, usage: None, needs: Needs::Nothing, read_only: true, across_accounts: false, recorded: &["LookupAttributes", "StartTime", "EndTime", "EventCategory", "MaxResults"] },
     kms("CancelKeyDeletion", "kms:CancelKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("CreateAlias", "kms:CreateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
     kms("CreateKey", "kms:CreateKey", Keys::None, Needs::Nothing, false, &["Policy", "Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "CustomKeyStoreId", "BypassPolicyLockoutSafetyCheck", "Tags", "MultiRegion", "XksKeyId"]),
     crypto("Decrypt", "kms:Decrypt", Keys::Ciphertext, &["EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
     kms("DeleteAlias", "kms:DeleteAlias", Keys::Alias, Needs::Nothing, false, &["AliasName"]),
-    kms("DescribeKey", "kms:DescribeKey", Keys::IdOrAlias, Needs::Nothing, true, &["KeyId"]),
+    kms("DescribeKey", "kms:DescribeKey", Keys::IdOrAlias, Needs::Nothing, true, &["KeyId"]).across_accounts(),
     kms("DisableKey", "kms:DisableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("EnableKey", "kms:EnableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
     crypto("Encrypt", "kms:Encrypt", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
@@ -139,7 +159,7 @@ pub static OPERATIONS: &[Operation] = &[
     kms("GetKeyLastUsage", "kms:GetKeyLastUsage", Keys::Id, Needs::Nothing, true, &["KeyId"]),
     kms("GetKeyPolicy", "kms:GetKeyPolicy", Keys::Id, Needs::Nothing, true, &["KeyId", "PolicyName"]),
     kms("ListAliases", "kms:ListAliases", Keys::None, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
-    kms("ListGrants", "kms:ListGrants", Keys::Id, Needs::Nothing, true, &["Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal"]),
+    kms("ListGrants", "kms:ListGrants", Keys::Id, Needs::Nothing, true, &["Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal"]).across_accounts(),
     kms("ListKeyPolicies", "kms:ListKeyPolicies", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("ListKeys", "kms:ListKeys", Keys::None, Needs::Nothing, true, &["Limit", "Marker"]),
     kms("ListResourceTags", "kms:ListResourceTags", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
@@ -150,7 +170,7 @@ pub static OPERATIONS: &[Operation] = &[
     kms("UntagResource", "kms:UntagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "TagKeys"]),
     kms("UpdateAlias", "kms:UpdateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
     kms("UpdateKeyDescription", "kms:UpdateKeyDescription", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Description"]),
-    Operation { service: Service::Sts, name: "GetCallerIdentity", action: "sts:GetCallerIdentity", keys: Keys::None, usage: None, needs: Needs::Nothing, read_only: true, recorded: &[] },
+    Operation { service: Service::Sts, name: "GetCallerIdentity", action: "sts:GetCallerIdentity", keys: Keys::None, usage: None, needs: Needs::Nothing, read_only: true, across_accounts: false, recorded: &[] },
 ];
 
 /// The row of `name` in `service`, if the service offers it.

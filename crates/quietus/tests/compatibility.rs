@@ -30,7 +30,7 @@ fn needs(needs: Needs) -> &'static str {
 
 fn list() -> String {
     let mut text = String::from(
-        "| service | operation | names its key by | key state | use of the key |\n|---|---|---|---|---|\n",
+        "| service | operation | names its key by | key of another account | key state | use of the key |\n|---|---|---|---|---|---|\n",
     );
     for row in OPERATIONS {
         let service = match row.service {
@@ -39,8 +39,9 @@ fn list() -> String {
             Service::CloudTrail => "CloudTrail",
         };
         let used = if row.is_cryptographic() { "yes" } else { "no" };
+        let foreign = if row.across_accounts { "yes" } else { "no" };
         let (keys, needs) = (names(row.keys), needs(row.needs));
-        writeln!(text, "| {service} | {} | {keys} | {needs} | {used} |", row.name).unwrap();
+        writeln!(text, "| {service} | {} | {keys} | {foreign} | {needs} | {used} |", row.name).unwrap();
     }
     text
 }

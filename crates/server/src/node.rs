@@ -69,10 +69,8 @@ impl Node {
     pub(crate) async fn carry_out(&self, call: &Call<'_>, effect: Effect) -> Option<Result<Vec<u8>, Fault>> {
         match effect.commit {
             Commit::Append(records) => {
-                for record in &records {
-                    if let Err(error) = self.append(call, record).await {
-                        return Some(Err(self.unrecorded(&error)));
-                    }
+                if let Err(error) = self.append(call, &records).await {
+                    return Some(Err(self.unrecorded(&error)));
                 }
             }
             Commit::Batch(batch) => {
@@ -94,8 +92,16 @@ impl Node {
         Some(effect.reply)
     }
 
-    async fn append(&self, call: &Call<'_>, record: &[u8]) -> Result<(), audit::Error> {
-        self.records.append(&call.region, record)?.await
+    /// Returns when every copy of a call's record is durable; they go to the disk together.
+    async fn append(&self, call: &Call<'_>, records: &[Vec<u8>]) -> Result<(), audit::Error> {
+        let mut receipts = Vec::with_capacity(records.len());
+        for record in records {
+            receipts.push(self.records.append(&call.region, record)?);
+        }
+        for receipt in receipts {
+            receipt.await?;
+        }
+        Ok(())
     }
 
     /// What a caller hears whose record could not be written.
@@ -118,7 +124,7 @@ impl Node {
             let last = LastUse {
                 operation: used.operation.to_owned(),
                 at: call.now,
-                event_id: call.event_id.to_owned(),
+                event_id: used.event_id.clone(),
                 request_id: call.request_id.to_owned(),
             };
             state.note_use(&used.key, &last);

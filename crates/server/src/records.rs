@@ -325,6 +325,9 @@ fn uses(segment: &Segment, note: &mut impl FnMut(&KeyArn, &LastUse)) {
             request_id: event.request_id.as_deref().unwrap_or_default().to_owned(),
         };
         let keys = event.resources.iter().filter_map(|resource| resource.arn.as_deref()?.parse::<KeyArn>().ok());
+        // Of the twin records of a call across accounts each tells of its own account's keys.
+        let recipient = event.recipient_account_id.as_deref().and_then(|account| account.parse().ok());
+        let keys = keys.filter(|key| recipient.is_none_or(|recipient| key.account == recipient));
         keys.for_each(|key| note(&key, &last));
     }
 }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use api::{AccountId, Fault, Timestamp};
-use policy::{Context, Decision, Principal, Request, Value, Values};
+use policy::{Context, Decision, Principal, Request, Value, Values, Why};
 
 use crate::call::{Call, CallerKind};
+use crate::fault::{ACCESS_DENIED, not_admitted};
 use crate::state::{Key, State};
 
 /// Seconds in a day of `kms:TrailingDaysWithoutKeyUsage`.
@@ -44,6 +45,11 @@ pub(crate) fn on_key(state: &State, call: &Call<'_>, key: &Key, action: &str, as
     let request = Request { principal: &principal, action, resource: &resource, context: &context };
     match policy::authorize(&key.policy, key.arn.account, &[], &request) {
         Decision::Allowed(_) => Ok(()),
+        Decision::Denied(Why::KeyPolicySilent | Why::KeyPolicyDenies { .. })
+            if key.arn.account != call.caller.account =>
+        {
+            Err(not_admitted(&call.caller.arn, action))
+        }
         Decision::Denied(why) => Err(denied(why.message(&call.caller.arn, action, &resource))),
     }
 }
@@ -63,7 +69,7 @@ pub(crate) fn in_account(call: &Call<'_>, action: &str, resource: &str) -> Resul
 }
 
 fn denied(message: String) -> Fault {
-    Fault::new("AccessDeniedException", message)
+    Fault::new(ACCESS_DENIED, message)
 }
 
 fn principal<'a>(call: &Call<'a>) -> Principal<'a> {

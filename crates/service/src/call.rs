@@ -72,12 +72,14 @@ pub enum Commit {
 }
 
 /// A successful cryptographic operation, for GetKeyLastUsage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     /// The key that was used.
     pub key: KeyArn,
     /// `Decrypt` and so on.
     pub operation: &'static str,
+    /// The record of the use that was delivered to the key's account.
+    pub event_id: String,
 }
 
 /// What a call does.

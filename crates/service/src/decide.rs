@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use api::validate::{Fields, Request};
-use api::{AliasArn, Fault, KeyArn, Service};
+use api::{AccountId, AliasArn, Fault, KeyArn, Service};
 use lifecycle::permit;
 use serde::Serialize;
 use store::{Batch, BatchId, Version};
@@ -15,6 +15,7 @@ use trail::record::{Json, Resource};
 
 use crate::authorize::{self, Asks};
 use crate::call::{Call, Commit, Effect, Use};
+use crate::copies;
 use crate::fault::{DRY_RUN, refused, wrong_usage};
 use crate::find::{self, Found};
 use crate::ops;
@@ -45,21 +46,22 @@ pub fn decide(state: &State, vault: &Vault, call: &Call<'_>) -> Effect {
     };
     match result {
         Err(fault) => {
-            let record = record::call(call, &seen, parameters, Err(&fault));
-            Effect { reply: Err(fault), commit: Commit::Append(vec![record]), uses: Vec::new() }
+            let records = record::call(call, &seen, parameters, Err(&fault));
+            Effect { reply: Err(fault), commit: Commit::Append(records), uses: Vec::new() }
         }
         Ok(done) => {
-            let records = vec![record::call(call, &seen, parameters, Ok(done.shown))];
+            let records = record::call(call, &seen, parameters, Ok(done.shown));
             let commit = match done.change {
                 None => Commit::Append(records),
                 Some(change) => Commit::Batch(change.into_batch(batch_id(call.event_id), records)),
             };
-            let used = call.operation.is_cryptographic();
-            let uses = if used {
-                seen.keys.iter().map(|key| Use { key: *key, operation: call.operation.name }).collect()
-            } else {
-                Vec::new()
+            let used = |key: &KeyArn| Use {
+                key: *key,
+                operation: call.operation.name,
+                event_id: copies::event_id(call, key.account),
             };
+            let cryptographic = call.operation.is_cryptographic();
+            let uses = seen.keys.iter().filter(|_| cryptographic).map(used).collect();
             Effect { reply: Ok(done.reply), commit, uses }
         }
     }
@@ -79,8 +81,8 @@ pub fn answer_elsewhere(call: &Call<'_>, reply: impl FnOnce(&Fields<'_>) -> Resu
         Err(fault) => (Err(fault), None),
     };
     let outcome = result.as_ref().map(|_| None);
-    let record = record::call(call, &Seen::default(), parameters, outcome);
-    Effect { reply: result, commit: Commit::Append(vec![record]), uses: Vec::new() }
+    let records = record::call(call, &Seen::default(), parameters, outcome);
+    Effect { reply: result, commit: Commit::Append(records), uses: Vec::new() }
 }
 
 /// A batch is found again by the ID of its record: both are the same UUID.
@@ -94,6 +96,8 @@ fn batch_id(event_id: &str) -> BatchId {
 pub(crate) struct Seen {
     /// Keys that were found, in the order they were found.
     pub(crate) keys: Vec<KeyArn>,
+    /// The accounts whose keys let the caller in.
+    pub(crate) admitted: Vec<AccountId>,
     /// The alias that an alias operation is about.
     pub(crate) alias: Option<AliasArn>,
     /// `additionalEventData`.
@@ -214,6 +218,7 @@ impl<'a> Asked<'a> {
         self.note_key(found.key.arn);
         let asks = Asks { alias: asks.alias.or(found.alias.as_deref()), ..asks };
         authorize::on_key(self.state, self.call, &found.key, action, asks)?;
+        self.note_admitted(found.key.arn.account);
         self.permit(&found.key)
     }
 
@@ -229,6 +234,11 @@ impl<'a> Asked<'a> {
     /// The record shall name this key.
     pub(crate) fn note_key(&self, arn: KeyArn) {
         self.seen.borrow_mut().keys.push(arn);
+    }
+
+    /// A key of this account has let the caller in: the account gets a copy of the record.
+    pub(crate) fn note_admitted(&self, account: AccountId) {
+        self.seen.borrow_mut().admitted.push(account);
     }
 
     /// The record shall name this alias.

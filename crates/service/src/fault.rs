@@ -25,6 +25,20 @@ pub(crate) fn no_such_alias(arn: &AliasArn) -> Fault {
     Fault::not_found(format!("Alias {arn} is not found."))
 }
 
+/// A key or alias of another account that does not exist, or that its key policy does not give to the caller: which of the two,
+/// the caller is not told.
+///
+/// Source: AccessDeniedException messages that users have reported of keys in other accounts.
+pub(crate) fn not_admitted(caller: &str, action: &str) -> Fault {
+    let text = format!(
+        "User: {caller} is not authorized to perform: {action} on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access"
+    );
+    Fault::new(ACCESS_DENIED, text)
+}
+
+/// The code of every refusal by policy.
+pub(crate) const ACCESS_DENIED: &str = "AccessDeniedException";
+
 /// The lifecycle said no.
 pub(crate) fn refused(arn: &KeyArn, refusal: Refusal) -> Fault {
     let code = match refusal {
@@ -63,7 +77,7 @@ pub(crate) const INCORRECT_KEY: Fault = Fault {
 
 /// The ciphertext's key cannot be named to the caller.
 pub(crate) const UNKNOWN_CIPHERTEXT: Fault = Fault {
-    code: "AccessDeniedException",
+    code: ACCESS_DENIED,
     message: Some(std::borrow::Cow::Borrowed(
         "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
     )),

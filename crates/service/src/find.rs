@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::{AliasArn, Fault, KeyArn, KeyRef, Keys};
 
 use crate::call::Call;
-use crate::fault::{invalid_key_id, no_such_alias, no_such_key, other_region};
+use crate::fault::{invalid_key_id, no_such_alias, no_such_key, not_admitted, other_region};
 use crate::state::{Key, State};
 
 /// A key that was found, and how the caller named it.
@@ -18,7 +18,8 @@ pub(crate) struct Found {
 /// The key that `given` names in a call of an operation that takes keys as `keys` says.
 ///
 /// # Errors
-/// NotFoundException, with the text for what it is that does not exist.
+/// NotFoundException, with the text for what it is that does not exist; of another account AccessDeniedException, which does not
+/// tell what exists there, and which an operation that stays in the caller's account always answers.
 pub(crate) fn key(state: &State, call: &Call<'_>, given: &str, keys: Keys) -> Result<Found, Fault> {
     let takes_aliases = match keys {
         Keys::IdOrAlias | Keys::Ciphertext | Keys::CiphertextAndDestination => true,
@@ -38,14 +39,22 @@ pub(crate) fn key(state: &State, call: &Call<'_>, given: &str, keys: Keys) -> Re
     if arn.region != region {
         return Err(other_region(&arn.region));
     }
-    let key = state.key(&arn).ok_or_else(|| no_such_key(&arn))?.clone();
-    Ok(Found { key, alias })
+    match state.key(&arn) {
+        Some(key) if arn.account == account || call.operation.across_accounts => Ok(Found { key: key.clone(), alias }),
+        None if arn.account == account => Err(no_such_key(&arn)),
+        Some(_) | None => Err(hidden(call)),
+    }
+}
+
+fn hidden(call: &Call<'_>) -> Fault {
+    not_admitted(&call.caller.arn, call.operation.action)
 }
 
 fn target(state: &State, call: &Call<'_>, arn: &AliasArn) -> Result<KeyArn, Fault> {
     if arn.region != call.region {
         return Err(other_region(&arn.region));
     }
-    let (_, alias) = state.alias(&(arn.account, arn.region, arn.alias.clone())).ok_or_else(|| no_such_alias(arn))?;
+    let missing = || if arn.account == call.caller.account { no_such_alias(arn) } else { hidden(call) };
+    let (_, alias) = state.alias(&(arn.account, arn.region, arn.alias.clone())).ok_or_else(missing)?;
     Ok(KeyArn { account: arn.account, region: arn.region, key: alias.target })
 }

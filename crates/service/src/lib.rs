@@ -10,6 +10,7 @@
 
 mod authorize;
 mod call;
+mod copies;
 mod decide;
 mod fault;
 mod find;

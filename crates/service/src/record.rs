@@ -13,25 +13,35 @@ use serde_json::{Value, json};
 use trail::record::{AWS_INTERNAL, EventType, Json, Record, Resource, TlsDetails, UserIdentity, aws_date};
 
 use crate::call::{Call, Caller, CallerKind};
+use crate::copies;
 use crate::decide::Seen;
+use crate::fault::ACCESS_DENIED;
 
 /// How deep a member of a request may be nested to be shown; the API's deepest has three levels.
 const DEPTH: u8 = 8;
 
-/// The record of a call that ended with `outcome`, as JSON: what is shown of the answer, or the fault.
+/// The record of a call that ended with `outcome`, as JSON, in as many copies as there are accounts to be told; the caller's first.
+/// Of the outcome there is what is shown of the answer, or the fault.
 pub(crate) fn call(
     call: &Call<'_>,
     seen: &Seen,
     parameters: Option<Json>,
     outcome: Result<Option<Json>, &Fault>,
-) -> Vec<u8> {
+) -> Vec<Vec<u8>> {
     let (shown, fault) = match outcome {
         Ok(shown) => (shown, None),
         Err(fault) => (None, Some(fault)),
     };
     // A denied call shows no parameters and is named as event history names it.
-    let denied = fault.is_some_and(|fault| fault.code == "AccessDeniedException");
-    let record = Record {
+    let denied = fault.is_some_and(|fault| fault.code == ACCESS_DENIED);
+    let own = call.caller.account;
+    let mut resources = seen.resources();
+    if denied {
+        // What exists in another account a denied caller is not told, not by its own record either.
+        resources.retain(|resource| resource.account() == own);
+    }
+    let copies = copies::copies(call, &seen.admitted, fault.map_or(Ok(()), Err));
+    let mut record = Record {
         user_identity: identity(call.caller),
         event_time: call.now,
         event_source: call.operation.service.event_source(),
@@ -47,9 +57,9 @@ pub(crate) fn call(
         request_id: Some(call.request_id),
         event_id: call.event_id,
         read_only: call.operation.read_only,
-        resources: seen.resources(),
+        resources,
         event_type: EventType::AwsApiCall,
-        recipient_account_id: call.caller.account,
+        recipient_account_id: own,
         shared_event_id: None,
         service_event_details: None,
         tls_details: call.origin.tls.map(|(tls_version, cipher_suite)| TlsDetails {
@@ -58,7 +68,22 @@ pub(crate) fn call(
             client_provided_host_header: call.origin.host,
         }),
     };
-    record.to_json()
+    let mut written = Vec::with_capacity(copies.len());
+    for copy in &copies {
+        if copy.recipient != own {
+            record.user_identity = stranger(call.caller);
+        }
+        record.event_id = &copy.event_id;
+        record.recipient_account_id = copy.recipient;
+        record.shared_event_id = copy.shared_event_id.as_deref();
+        written.push(record.to_json());
+    }
+    written
+}
+
+/// The caller, as the account whose key was used is told of it.
+fn stranger(caller: &Caller) -> UserIdentity<'_> {
+    UserIdentity::Account { account: caller.account, principal_id: Cow::Owned(caller.unique_id()) }
 }
 
 /// Something that AWS does on its own, as CloudTrail tells it.

@@ -185,7 +185,7 @@ impl World {
             let last = LastUse {
                 operation: used.operation.to_owned(),
                 at: self.now,
-                event_id: event_id.clone(),
+                event_id: used.event_id.clone(),
                 request_id: request_id.clone(),
             };
             self.state.note_use(&used.key, &last);

@@ -154,6 +154,14 @@ pub enum UserIdentity<'a> {
         /// The access key that signed the call.
         access_key_id: &'a str,
     },
+    /// Somebody of another account, as the copy of a record tells it that is delivered to the account whose key was used: the
+    /// name of the user or role is theirs to tell.
+    Account {
+        /// The caller's account.
+        account: AccountId,
+        /// The unique ID of the principal that called.
+        principal_id: Cow<'a, str>,
+    },
     /// AWS itself, in service events such as DeleteKey: the account and [`AWS_INTERNAL`], nothing else.
     Internal {
         /// The account that it happened in.
@@ -184,6 +192,11 @@ impl UserIdentity<'_> {
                 out.text("accessKeyId", access_key_id);
                 out.text("userName", name);
             }
+            UserIdentity::Account { account, principal_id } => {
+                out.text("type", "AWSAccount");
+                out.text("principalId", principal_id);
+                out.plain("accountId", account);
+            }
             UserIdentity::Internal { account } => {
                 out.plain("accountId", account);
                 out.text("invokedBy", AWS_INTERNAL);
@@ -206,6 +219,14 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// The account that owns it.
+    pub fn account(&self) -> AccountId {
+        match self {
+            Resource::Key(arn) => arn.account,
+            Resource::Alias(arn) => arn.account,
+        }
+    }
+
     fn write(&self, out: &mut Object<'_>) {
         match self {
             Resource::Key(arn) => {

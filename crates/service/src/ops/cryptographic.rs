@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::shape::Blob;
 use api::shape::cryptographic::{Context, Decrypt, Decrypted, Encrypt, Encrypted, ReEncrypt, ReEncrypted, not_offered};
-use api::{Fault, KeyArn, Keys};
+use api::{Fault, KeyArn, KeyRef, Keys};
 use crypto::{BlobHeader, EncryptionContext, MaterialId, PreparedKey};
 use serde::Serialize;
 use serde_json::json;
@@ -113,6 +113,8 @@ fn find_source(asked: &Asked<'_>, ciphertext: &[u8], expected: Option<&str>) -> 
     let header = crypto::header(ciphertext).map_err(|_| INVALID_CIPHERTEXT)?;
     let arn = KeyArn { account: header.account, region: asked.call.region, key: header.key };
     let mut alias = None;
+    // A bare key ID confirms the key whatever account it is in. Source: KMS API Reference, Decrypt, "Cross-account use".
+    let expected = expected.filter(|given| KeyRef::parse(given) != Ok(KeyRef::Key(header.key)));
     if let Some(given) = expected {
         let expected = find::key(asked.state, asked.call, given, Keys::IdOrAlias)?;
         if expected.key.arn != arn {
