@@ -62,6 +62,9 @@ pub enum Needs {
     Nothing,
     /// The key must be usable: cryptographic operations.
     Usable,
+    /// A change of automatic rotation: neither disabled nor waiting for deletion nor being made. That material is imported or in a
+    /// custom key store is refused for its origin, not for its state.
+    Rotation,
     /// Anything but waiting for deletion: tags, description, CreateAlias, UpdateAlias's target.
     NotPendingDeletion,
     /// The operation is itself a command to the key's life: `lifecycle::decide` answers for each state.
@@ -151,20 +154,25 @@ pub static OPERATIONS: &[Operation] = &[
     kms("DeleteAlias", "kms:DeleteAlias", Keys::Alias, Needs::Nothing, false, &["AliasName"]),
     kms("DescribeKey", "kms:DescribeKey", Keys::IdOrAlias, Needs::Nothing, true, &["KeyId"]).across_accounts(),
     kms("DisableKey", "kms:DisableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
+    kms("DisableKeyRotation", "kms:DisableKeyRotation", Keys::Id, Needs::Rotation, false, &["KeyId"]),
     kms("EnableKey", "kms:EnableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
+    kms("EnableKeyRotation", "kms:EnableKeyRotation", Keys::Id, Needs::Rotation, false, &["KeyId", "RotationPeriodInDays"]),
     crypto("Encrypt", "kms:Encrypt", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
     crypto("GenerateDataKey", "kms:GenerateDataKey", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"]),
     crypto("GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "DryRun"]),
     kms("GenerateRandom", "kms:GenerateRandom", Keys::None, Needs::Nothing, true, &["NumberOfBytes"]),
     kms("GetKeyLastUsage", "kms:GetKeyLastUsage", Keys::Id, Needs::Nothing, true, &["KeyId"]),
     kms("GetKeyPolicy", "kms:GetKeyPolicy", Keys::Id, Needs::Nothing, true, &["KeyId", "PolicyName"]),
+    kms("GetKeyRotationStatus", "kms:GetKeyRotationStatus", Keys::Id, Needs::Nothing, true, &["KeyId"]).across_accounts(),
     kms("ListAliases", "kms:ListAliases", Keys::None, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("ListGrants", "kms:ListGrants", Keys::Id, Needs::Nothing, true, &["Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal"]).across_accounts(),
     kms("ListKeyPolicies", "kms:ListKeyPolicies", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
+    kms("ListKeyRotations", "kms:ListKeyRotations", Keys::Id, Needs::Nothing, true, &["KeyId", "IncludeKeyMaterial", "Limit", "Marker"]),
     kms("ListKeys", "kms:ListKeys", Keys::None, Needs::Nothing, true, &["Limit", "Marker"]),
     kms("ListResourceTags", "kms:ListResourceTags", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("PutKeyPolicy", "kms:PutKeyPolicy", Keys::Id, Needs::Nothing, false, &["KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"]),
     crypto("ReEncrypt", "kms:ReEncryptTo", Keys::CiphertextAndDestination, &["SourceEncryptionAlgorithm", "SourceEncryptionContext", "SourceKeyId", "DestinationKeyId", "DestinationEncryptionAlgorithm", "DestinationEncryptionContext", "DryRun"]),
+    kms("RotateKeyOnDemand", "kms:RotateKeyOnDemand", Keys::Id, Needs::Usable, false, &["KeyId"]),
     kms("ScheduleKeyDeletion", "kms:ScheduleKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId", "PendingWindowInDays"]),
     kms("TagResource", "kms:TagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Tags"]),
     kms("UntagResource", "kms:UntagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "TagKeys"]),

@@ -50,6 +50,14 @@ pub fn permit(needs: Needs, state: &State) -> Result<(), Refusal> {
         (Needs::Usable, State::Unavailable { .. }) => Err(Refusal::Unavailable),
         (Needs::Usable, State::Creating) => Err(Refusal::Creating),
 
+        (Needs::Rotation, State::Enabled | State::PendingImport | State::Unavailable { .. } | State::Updating) => {
+            Ok(())
+        }
+        (Needs::Rotation, State::Disabled) => Err(Refusal::Disabled),
+        (Needs::Rotation, State::PendingDeletion { .. }) => Err(Refusal::PendingDeletion),
+        (Needs::Rotation, State::PendingReplicaDeletion { .. }) => Err(Refusal::PendingReplicaDeletion),
+        (Needs::Rotation, State::Creating) => Err(Refusal::Creating),
+
         (Needs::Usable | Needs::NotPendingDeletion, State::PendingDeletion { .. }) => Err(Refusal::PendingDeletion),
         (Needs::Usable | Needs::NotPendingDeletion, State::PendingReplicaDeletion { .. }) => {
             Err(Refusal::PendingReplicaDeletion)

@@ -31,31 +31,31 @@ pub fn runs(timer: Timer, state: &State) -> bool {
         (Timer::Deletion, State::PendingDeletion { .. }) => true,
         (
             Timer::Deletion,
-            State::Creating { .. }
+            State::Creating
             | State::Enabled
             | State::Disabled
             | State::PendingReplicaDeletion { .. }
             | State::PendingImport
             | State::Unavailable { .. }
-            | State::Updating { .. },
+            | State::Updating,
         ) => false,
 
         (
             Timer::Expiry,
-            State::Creating { .. }
+            State::Creating
             | State::Enabled
             | State::Disabled
             | State::PendingDeletion { .. }
             | State::PendingReplicaDeletion { .. }
             | State::PendingImport
             | State::Unavailable { .. }
-            | State::Updating { .. },
+            | State::Updating,
         ) => true,
 
-        (Timer::Rotation, State::Enabled | State::Updating { .. }) => true,
+        (Timer::Rotation, State::Enabled | State::Updating) => true,
         (
             Timer::Rotation,
-            State::Creating { .. }
+            State::Creating
             | State::Disabled
             | State::PendingDeletion { .. }
             | State::PendingReplicaDeletion { .. }

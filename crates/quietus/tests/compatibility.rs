@@ -23,6 +23,7 @@ fn needs(needs: Needs) -> &'static str {
     match needs {
         Needs::Nothing => "any",
         Needs::Usable => "Enabled",
+        Needs::Rotation => "neither Disabled nor pending deletion",
         Needs::NotPendingDeletion => "any but pending deletion",
         Needs::Decision => "see the state table",
     }

@@ -24,6 +24,8 @@ pub(crate) struct Asks<'a> {
     pub(crate) alias: Option<&'a str>,
     /// `kms:ScheduleKeyDeletionPendingWindowInDays`; the default where the request names none.
     pub(crate) pending_window: Option<u8>,
+    /// `kms:RotationPeriodInDays`; the default where the request names none.
+    pub(crate) rotation_period: Option<u16>,
     /// `kms:BypassPolicyLockoutSafetyCheck`.
     pub(crate) bypass_lockout_check: Option<bool>,
     /// `kms:ReEncryptOnSameKey`.
@@ -136,6 +138,9 @@ impl Context for Facts<'_> {
             "kms:requestalias" => self.asks.alias.into(),
             "kms:bypasspolicylockoutsafetycheck" => flag(self.asks.bypass_lockout_check),
             "kms:reencryptonsamekey" => flag(self.asks.same_key),
+            "kms:rotationperiodindays" => {
+                self.asks.rotation_period.map_or(Values::Absent, |days| i64::from(days).into())
+            }
             "kms:schedulekeydeletionpendingwindowindays" => {
                 self.asks.pending_window.map_or(Values::Absent, |days| i64::from(days).into())
             }

@@ -50,7 +50,8 @@ pub fn decide(state: &State, vault: &Vault, call: &Call<'_>) -> Effect {
             Effect { reply: Err(fault), commit: Commit::Append(records), uses: Vec::new() }
         }
         Ok(done) => {
-            let records = record::call(call, &seen, parameters, Ok(done.shown));
+            let mut records = record::call(call, &seen, parameters, Ok(done.shown));
+            records.extend(done.further);
             let commit = match done.change {
                 None => Commit::Append(records),
                 Some(change) => Commit::Batch(change.into_batch(batch_id(call.event_id), records)),
@@ -117,23 +118,31 @@ pub(crate) struct Done {
     change: Option<Change>,
     /// `responseElements` of the record.
     shown: Option<Json>,
+    /// Records of what follows from the call, after the call's own.
+    further: Vec<Vec<u8>>,
 }
 
 impl Done {
     /// An answer that changes nothing.
     pub(crate) fn answer<T: Serialize>(answer: &T) -> Done {
         let reply = serde_json::to_vec(answer).expect("answers hold only texts, numbers and lists of them");
-        Done { reply, change: None, shown: None }
+        Done { reply, change: None, shown: None, further: Vec::new() }
     }
 
     /// No answer and no change.
     pub(crate) fn nothing() -> Done {
-        Done { reply: Vec::new(), change: None, shown: None }
+        Done { reply: Vec::new(), change: None, shown: None, further: Vec::new() }
     }
 
     /// With this change.
     pub(crate) fn changing(mut self, change: Change) -> Done {
         self.change = Some(change);
+        self
+    }
+
+    /// With these records behind the call's own.
+    pub(crate) fn followed_by(mut self, records: Vec<Vec<u8>>) -> Done {
+        self.further.extend(records);
         self
     }
 

@@ -5,6 +5,8 @@
 use api::{AliasArn, Fault, KeyArn, KeyUsage, Region};
 use lifecycle::Refusal;
 
+use crate::state::Origin;
+
 /// A key that does not exist, or does not any more.
 pub(crate) fn no_such_key(arn: &KeyArn) -> Fault {
     Fault::not_found(format!("Key '{arn}' does not exist"))
@@ -58,6 +60,17 @@ pub(crate) fn refused(arn: &KeyArn, refusal: Refusal) -> Fault {
 pub(crate) fn wrong_usage(arn: &KeyArn, usage: KeyUsage, operation: &str) -> Fault {
     let usage = usage.as_str();
     Fault::new("InvalidKeyUsageException", format!("{arn} key usage is {usage} which is not valid for {operation}."))
+}
+
+/// A key that cannot have another material: an asymmetric or HMAC key.
+pub(crate) const fn not_rotatable() -> Fault {
+    Fault::bare("UnsupportedOperationException")
+}
+
+/// A key whose material comes from elsewhere than the operation is for.
+pub(crate) fn wrong_origin(arn: &KeyArn, origin: Origin) -> Fault {
+    let text = format!("{arn} origin is {} which is not valid for this operation.", origin.as_str());
+    Fault::new("UnsupportedOperationException", text)
 }
 
 /// An algorithm that a symmetric encryption key does not have.

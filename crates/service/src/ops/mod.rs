@@ -11,6 +11,7 @@ mod keys;
 mod lifecycle;
 mod policies;
 mod random;
+mod rotation;
 mod tags;
 mod usage;
 
@@ -30,20 +31,25 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Result<Done, Fault> {
         (Service::Kms, "DeleteAlias") => aliases::delete_alias(asked),
         (Service::Kms, "DescribeKey") => keys::describe_key(asked),
         (Service::Kms, "DisableKey") => lifecycle::disable_key(asked),
+        (Service::Kms, "DisableKeyRotation") => rotation::disable_key_rotation(asked),
         (Service::Kms, "EnableKey") => lifecycle::enable_key(asked),
+        (Service::Kms, "EnableKeyRotation") => rotation::enable_key_rotation(asked),
         (Service::Kms, "Encrypt") => cryptographic::encrypt(asked),
         (Service::Kms, "GenerateDataKey") => data_keys::generate_data_key(asked),
         (Service::Kms, "GenerateDataKeyWithoutPlaintext") => data_keys::generate_data_key_without_plaintext(asked),
         (Service::Kms, "GenerateRandom") => random::generate_random(asked),
         (Service::Kms, "GetKeyLastUsage") => usage::get_key_last_usage(asked),
         (Service::Kms, "GetKeyPolicy") => policies::get_key_policy(asked),
+        (Service::Kms, "GetKeyRotationStatus") => rotation::get_key_rotation_status(asked),
         (Service::Kms, "ListAliases") => aliases::list_aliases(asked),
         (Service::Kms, "ListGrants") => grants::list_grants(asked),
         (Service::Kms, "ListKeyPolicies") => policies::list_key_policies(asked),
+        (Service::Kms, "ListKeyRotations") => rotation::list_key_rotations(asked),
         (Service::Kms, "ListKeys") => keys::list_keys(asked),
         (Service::Kms, "ListResourceTags") => tags::list_resource_tags(asked),
         (Service::Kms, "PutKeyPolicy") => policies::put_key_policy(asked),
         (Service::Kms, "ReEncrypt") => cryptographic::re_encrypt(asked),
+        (Service::Kms, "RotateKeyOnDemand") => rotation::rotate_key_on_demand(asked),
         (Service::Kms, "ScheduleKeyDeletion") => lifecycle::schedule_key_deletion(asked),
         (Service::Kms, "TagResource") => tags::tag_resource(asked),
         (Service::Kms, "UntagResource") => tags::untag_resource(asked),
