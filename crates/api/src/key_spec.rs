@@ -1,11 +1,22 @@
 //! Key specs, key usages and algorithms, and which go together.
 //!
 //! Source: KMS API model (`KeySpec`, `KeyUsageType` and the `…AlgorithmSpec` enumerations); AWS KMS Developer Guide, "Key spec
-//! reference".
+//! reference". Where a refused value lists the accepted ones, they stand in the order of the enumeration: AWS's own, where it is
+//! known.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::Region;
+
+/// An enumeration of the API: a member of a request may hold any of its values, spelt as AWS does.
+pub trait Word: Copy + 'static {
+    /// Every value.
+    const ALL: &'static [Self];
+    /// Every value in AWS's spelling, in the order of [`Word::ALL`].
+    const NAMES: &'static [&'static str];
+}
 
 /// An enumeration whose values AWS spells in one way everywhere.
 macro_rules! words {
@@ -33,6 +44,11 @@ macro_rules! words {
             }
         }
 
+        impl Word for $name {
+            const ALL: &'static [$name] = $name::ALL;
+            const NAMES: &'static [&'static str] = $name::NAMES;
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str(self.as_str())
@@ -44,8 +60,6 @@ macro_rules! words {
 words! {
     /// The kind of material that a KMS key has.
     KeySpec {
-        /// 256-bit AES, for ciphertexts that only KMS opens.
-        SymmetricDefault = "SYMMETRIC_DEFAULT",
         /// RSA, 2048-bit modulus.
         Rsa2048 = "RSA_2048",
         /// RSA, 3072-bit modulus.
@@ -62,6 +76,8 @@ words! {
         EccSecgP256k1 = "ECC_SECG_P256K1",
         /// Ed25519.
         EccNistEdwards25519 = "ECC_NIST_EDWARDS25519",
+        /// 256-bit AES, for ciphertexts that only KMS opens.
+        SymmetricDefault = "SYMMETRIC_DEFAULT",
         /// HMAC with SHA-224.
         Hmac224 = "HMAC_224",
         /// HMAC with SHA-256.
@@ -138,26 +154,38 @@ words! {
         EcdsaSha384 = "ECDSA_SHA_384",
         /// ECDSA with SHA-512, DER signatures.
         EcdsaSha512 = "ECDSA_SHA_512",
-        /// SM2 with SM3 and the default distinguishing ID (GB/T 32918.2).
-        Sm2Dsa = "SM2DSA",
-        /// ML-DSA (FIPS 204), empty context.
-        MlDsaShake256 = "ML_DSA_SHAKE_256",
         /// Ed25519 (RFC 8032).
         Ed25519Sha512 = "ED25519_SHA_512",
         /// Ed25519ph (RFC 8032), empty context.
         Ed25519PhSha512 = "ED25519_PH_SHA_512",
+        /// SM2 with SM3 and the default distinguishing ID (GB/T 32918.2).
+        Sm2Dsa = "SM2DSA",
+        /// ML-DSA (FIPS 204), empty context.
+        MlDsaShake256 = "ML_DSA_SHAKE_256",
+    }
+}
+
+words! {
+    /// What the message of Sign and Verify is. Source: AWS KMS API Reference, Sign, `MessageType`.
+    MessageType {
+        /// The message itself.
+        Raw = "RAW",
+        /// The digest of the message by the signing algorithm's hash function.
+        Digest = "DIGEST",
+        /// The 64-byte representative of the message (FIPS 204, 6.2), for ML-DSA.
+        ExternalMu = "EXTERNAL_MU",
     }
 }
 
 words! {
     /// How message authentication codes are made.
     MacAlgorithm {
-        /// 28 bytes.
-        HmacSha224 = "HMAC_SHA_224",
-        /// 32 bytes.
-        HmacSha256 = "HMAC_SHA_256",
         /// 48 bytes.
         HmacSha384 = "HMAC_SHA_384",
+        /// 32 bytes.
+        HmacSha256 = "HMAC_SHA_256",
+        /// 28 bytes.
+        HmacSha224 = "HMAC_SHA_224",
         /// 64 bytes.
         HmacSha512 = "HMAC_SHA_512",
     }
@@ -179,6 +207,32 @@ words! {
     }
 }
 
+impl SigningAlgorithm {
+    /// How long a DIGEST, or an EXTERNAL_MU, is in bytes; `None` for the algorithm that takes neither.
+    pub fn digest_bytes(self) -> Option<usize> {
+        use SigningAlgorithm as S;
+        match self {
+            S::RsassaPssSha256 | S::RsassaPkcs1V15Sha256 | S::EcdsaSha256 | S::Sm2Dsa => Some(32),
+            S::RsassaPssSha384 | S::RsassaPkcs1V15Sha384 | S::EcdsaSha384 => Some(48),
+            S::RsassaPssSha512 | S::RsassaPkcs1V15Sha512 | S::EcdsaSha512 => Some(64),
+            S::Ed25519PhSha512 | S::MlDsaShake256 => Some(64),
+            S::Ed25519Sha512 => None,
+        }
+    }
+
+    /// What a message may be that is signed in this way.
+    ///
+    /// Source: AWS KMS API Reference, Sign, `MessageType`.
+    pub fn message_types(self) -> &'static [MessageType] {
+        match self {
+            SigningAlgorithm::Ed25519Sha512 => &[MessageType::Raw],
+            SigningAlgorithm::Ed25519PhSha512 => &[MessageType::Digest],
+            SigningAlgorithm::MlDsaShake256 => &[MessageType::Raw, MessageType::ExternalMu],
+            _ => &[MessageType::Raw, MessageType::Digest],
+        }
+    }
+}
+
 impl KeySpec {
     /// The usages that a key of this spec may be made for; where there is one only, it still must be named unless the key is
     /// a symmetric encryption key.
@@ -194,6 +248,37 @@ impl KeySpec {
             KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87 => &[SignVerify],
             KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024 => &[EncapsulateDecapsulate],
         }
+    }
+
+    /// Whether the Region offers keys and data key pairs of this spec: SM2 only the China Regions, ML-KEM all but those.
+    ///
+    /// Source: AWS KMS API Reference, CreateKey, `KeySpec`.
+    pub fn is_offered_in(self, region: Region) -> bool {
+        let in_china = region.partition() == "aws-cn";
+        match self {
+            KeySpec::Sm2 => in_china,
+            KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024 => !in_china,
+            _ => true,
+        }
+    }
+
+    /// The most that an ENCRYPT_DECRYPT key of this spec encrypts at once with `algorithm`, in bytes; `None` where it does not
+    /// have the algorithm.
+    ///
+    /// Source: AWS KMS API Reference, Encrypt; RFC 8017, 7.1.1 (modulus less two digests and two bytes).
+    pub fn largest_plaintext(self, algorithm: EncryptionAlgorithm) -> Option<usize> {
+        let modulus = match self {
+            KeySpec::Rsa2048 => 256,
+            KeySpec::Rsa3072 => 384,
+            KeySpec::Rsa4096 => 512,
+            _ => 0,
+        };
+        self.encryption_algorithms().contains(&algorithm).then(|| match algorithm {
+            EncryptionAlgorithm::SymmetricDefault => 4096,
+            EncryptionAlgorithm::RsaesOaepSha1 => modulus - 2 * 20 - 2,
+            EncryptionAlgorithm::RsaesOaepSha256 => modulus - 2 * 32 - 2,
+            EncryptionAlgorithm::Sm2Pke => 1024,
+        })
     }
 
     /// Whether there is a public key.

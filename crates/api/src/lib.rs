@@ -17,7 +17,7 @@ pub use fault::Fault;
 pub use id::{AccountId, AliasArn, AliasName, InvalidId, KeyArn, KeyId, KeyRef, Region, hex};
 pub use jiff::Timestamp;
 pub use key_spec::{
-    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm,
-    SigningAlgorithm,
+    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm, MessageType,
+    SigningAlgorithm, Word,
 };
 pub use operation::{Keys, Needs, OPERATIONS, Operation, Service, find};

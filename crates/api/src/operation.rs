@@ -3,7 +3,7 @@
 //! Routing, authorization, the key-state check, audit and `docs/compatibility.md` are read off it. An operation that has no row
 //! is not offered: the caller gets `UnknownOperationException`.
 
-use crate::KeyUsage;
+use crate::KeyUsage::{self, EncryptDecrypt};
 
 /// The AWS services of which we speak a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +86,8 @@ pub struct Operation {
     pub usage: Option<KeyUsage>,
     /// What it needs of the key's state.
     pub needs: Needs,
+    /// Whether it may make a key pair, which takes up to seconds of computing: nobody else shall wait for it.
+    pub slow: bool,
     /// `readOnly` of its CloudTrail record; an operation that is not read-only changes the store.
     pub read_only: bool,
     /// Whether a caller may name a key of another account, by its full name.
@@ -100,6 +102,11 @@ impl Operation {
     /// Whether a successful call counts as a use of the key for GetKeyLastUsage.
     pub fn is_cryptographic(&self) -> bool {
         self.usage.is_some()
+    }
+
+    /// The same row, for an operation that may make a key pair.
+    const fn slow(self) -> Operation {
+        Operation { slow: true, ..self }
     }
 
     /// The same row, for callers of other accounts as well.
@@ -123,20 +130,28 @@ const fn kms(
         keys,
         usage: None,
         needs,
+        slow: false,
         read_only,
         across_accounts: false,
         recorded,
     }
 }
 
-const fn crypto(name: &'static str, action: &'static str, keys: Keys, recorded: &'static [&'static str]) -> Operation {
+const fn crypto(
+    name: &'static str,
+    action: &'static str,
+    keys: Keys,
+    usage: KeyUsage,
+    recorded: &'static [&'static str],
+) -> Operation {
     Operation {
         service: Service::Kms,
         name,
         action,
         keys,
-        usage: Some(KeyUsage::EncryptDecrypt),
+        usage: Some(usage),
         needs: Needs::Usable,
+        slow: false,
         read_only: true,
         across_accounts: true,
         recorded,
@@ -146,20 +161,20 @@ const fn crypto(name: &'static str, action: &'static str, keys: Keys, recorded: 
 /// Every operation the service answers, by service and name.
 #[rustfmt::skip] // one row, one line
 pub static OPERATIONS: &[Operation] = &[
-    Operation { service: Service::CloudTrail, name: "LookupEvents", action: "cloudtrail:LookupEvents", keys: Keys::None, usage: None, needs: Needs::Nothing, read_only: true, across_accounts: false, recorded: &["LookupAttributes", "StartTime", "EndTime", "EventCategory", "MaxResults"] },
+    Operation { service: Service::CloudTrail, name: "LookupEvents", action: "cloudtrail:LookupEvents", keys: Keys::None, usage: None, needs: Needs::Nothing, slow: false, read_only: true, across_accounts: false, recorded: &["LookupAttributes", "StartTime", "EndTime", "EventCategory", "MaxResults"] },
     kms("CancelKeyDeletion", "kms:CancelKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("CreateAlias", "kms:CreateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
-    kms("CreateKey", "kms:CreateKey", Keys::None, Needs::Nothing, false, &["Policy", "Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "CustomKeyStoreId", "BypassPolicyLockoutSafetyCheck", "Tags", "MultiRegion", "XksKeyId"]),
-    crypto("Decrypt", "kms:Decrypt", Keys::Ciphertext, &["EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
+    kms("CreateKey", "kms:CreateKey", Keys::None, Needs::Nothing, false, &["Policy", "Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "CustomKeyStoreId", "BypassPolicyLockoutSafetyCheck", "Tags", "MultiRegion", "XksKeyId"]).slow(),
+    crypto("Decrypt", "kms:Decrypt", Keys::Ciphertext, EncryptDecrypt, &["EncryptionContext", "EncryptionAlgorithm", "DryRun", "DryRunModifiers"]),
     kms("DeleteAlias", "kms:DeleteAlias", Keys::Alias, Needs::Nothing, false, &["AliasName"]),
     kms("DescribeKey", "kms:DescribeKey", Keys::IdOrAlias, Needs::Nothing, true, &["KeyId"]).across_accounts(),
     kms("DisableKey", "kms:DisableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("DisableKeyRotation", "kms:DisableKeyRotation", Keys::Id, Needs::Rotation, false, &["KeyId"]),
     kms("EnableKey", "kms:EnableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("EnableKeyRotation", "kms:EnableKeyRotation", Keys::Id, Needs::Rotation, false, &["KeyId", "RotationPeriodInDays"]),
-    crypto("Encrypt", "kms:Encrypt", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
-    crypto("GenerateDataKey", "kms:GenerateDataKey", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"]),
-    crypto("GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", Keys::IdOrAlias, &["KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "DryRun"]),
+    crypto("Encrypt", "kms:Encrypt", Keys::IdOrAlias, EncryptDecrypt, &["KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
+    crypto("GenerateDataKey", "kms:GenerateDataKey", Keys::IdOrAlias, EncryptDecrypt, &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"]),
+    crypto("GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", Keys::IdOrAlias, EncryptDecrypt, &["KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "DryRun"]),
     kms("GenerateRandom", "kms:GenerateRandom", Keys::None, Needs::Nothing, true, &["NumberOfBytes"]),
     kms("GetKeyLastUsage", "kms:GetKeyLastUsage", Keys::Id, Needs::Nothing, true, &["KeyId"]),
     kms("GetKeyPolicy", "kms:GetKeyPolicy", Keys::Id, Needs::Nothing, true, &["KeyId", "PolicyName"]),
@@ -171,14 +186,14 @@ pub static OPERATIONS: &[Operation] = &[
     kms("ListKeys", "kms:ListKeys", Keys::None, Needs::Nothing, true, &["Limit", "Marker"]),
     kms("ListResourceTags", "kms:ListResourceTags", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("PutKeyPolicy", "kms:PutKeyPolicy", Keys::Id, Needs::Nothing, false, &["KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"]),
-    crypto("ReEncrypt", "kms:ReEncryptTo", Keys::CiphertextAndDestination, &["SourceEncryptionAlgorithm", "SourceEncryptionContext", "SourceKeyId", "DestinationKeyId", "DestinationEncryptionAlgorithm", "DestinationEncryptionContext", "DryRun"]),
+    crypto("ReEncrypt", "kms:ReEncryptTo", Keys::CiphertextAndDestination, EncryptDecrypt, &["SourceEncryptionAlgorithm", "SourceEncryptionContext", "SourceKeyId", "DestinationKeyId", "DestinationEncryptionAlgorithm", "DestinationEncryptionContext", "DryRun", "DryRunModifiers"]),
     kms("RotateKeyOnDemand", "kms:RotateKeyOnDemand", Keys::Id, Needs::Usable, false, &["KeyId"]),
     kms("ScheduleKeyDeletion", "kms:ScheduleKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId", "PendingWindowInDays"]),
     kms("TagResource", "kms:TagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Tags"]),
     kms("UntagResource", "kms:UntagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "TagKeys"]),
     kms("UpdateAlias", "kms:UpdateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
     kms("UpdateKeyDescription", "kms:UpdateKeyDescription", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Description"]),
-    Operation { service: Service::Sts, name: "GetCallerIdentity", action: "sts:GetCallerIdentity", keys: Keys::None, usage: None, needs: Needs::Nothing, read_only: true, across_accounts: false, recorded: &[] },
+    Operation { service: Service::Sts, name: "GetCallerIdentity", action: "sts:GetCallerIdentity", keys: Keys::None, usage: None, needs: Needs::Nothing, slow: false, read_only: true, across_accounts: false, recorded: &[] },
 ];
 
 /// The row of `name` in `service`, if the service offers it.

@@ -14,7 +14,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::{Fault, Timestamp};
+use crate::{Fault, Timestamp, Word};
 
 /// Most members of one JSON object; the largest request of KMS has 11, an encryption context or a list of tags fits well.
 const MAX_MEMBERS: usize = 1024;
@@ -251,11 +251,50 @@ impl<'a> Reader<'_, 'a> {
 
     /// An optional text that must be one of `values`.
     pub fn choice(&self, name: &str, values: &[&'static str]) -> Option<&'static str> {
-        let Text(text) = self.decode(self.member(name, Presence::Optional)?, "a String")?;
-        let chosen = values.iter().copied().find(|value| *value == text);
+        self.any_choice(name, Presence::Optional, values).map(|at| values[at])
+    }
+
+    /// A required text that must be one of `values`; `None` is reported by [`Request::parse`].
+    pub fn required_choice(&self, name: &str, values: &[&'static str]) -> Option<&'static str> {
+        self.any_choice(name, Presence::Required, values).map(|at| values[at])
+    }
+
+    /// An optional value of an enumeration.
+    pub fn word<T: Word>(&self, name: &str) -> Option<T> {
+        self.any_choice(name, Presence::Optional, T::NAMES).map(|at| T::ALL[at])
+    }
+
+    /// A required value of an enumeration; some value where it is absent, which [`Request::parse`] then reports.
+    pub fn required_word<T: Word>(&self, name: &str) -> T {
+        self.any_choice(name, Presence::Required, T::NAMES).map_or(T::ALL[0], |at| T::ALL[at])
+    }
+
+    /// Which of `values` a text is.
+    fn any_choice(&self, name: &str, presence: Presence, values: &[&'static str]) -> Option<usize> {
+        let Text(text) = self.decode(self.member(name, presence)?, "a String")?;
+        let chosen = values.iter().position(|value| *value == text);
         if chosen.is_none() {
             let rule = format!("Member must satisfy enum value set: [{}]", values.join(", "));
             self.broken(Some(&text), name, &rule);
+        }
+        chosen
+    }
+
+    /// An optional list of texts, each of which must be one of `values`.
+    pub fn choices(&self, name: &str, values: &[&'static str]) -> Vec<&'static str> {
+        let mut chosen = Vec::new();
+        let mut shown = Vec::new();
+        for raw in self.items(name, Presence::Optional, 0..=MAX_MEMBERS) {
+            let Some(Text(text)) = self.decode(raw, "a String") else { continue };
+            chosen.extend(values.iter().find(|value| **value == text));
+            shown.push(text);
+        }
+        if chosen.len() < shown.len() {
+            let rule = format!(
+                "Member must satisfy constraint: [Member must satisfy enum value set: [{}]]",
+                values.join(", ")
+            );
+            self.broken(Some(&format!("[{}]", shown.join(", "))), name, &rule);
         }
         chosen
     }
@@ -299,6 +338,16 @@ impl<'a> Reader<'_, 'a> {
     /// Required bytes; empty where they are absent, which [`Request::parse`] then reports.
     pub fn required_blob(&self, name: &str, lengths: RangeInclusive<usize>) -> Zeroizing<Vec<u8>> {
         self.any_blob(name, Presence::Required, lengths).unwrap_or_default()
+    }
+
+    /// Required bytes that are a caller's own, and so never shown: not even their absence is. Recorded answers:
+    /// `Value at 'plaintext' failed …`.
+    pub fn required_secret(&self, name: &str, lengths: RangeInclusive<usize>) -> Zeroizing<Vec<u8>> {
+        if !self.has(name) {
+            self.broken(None, name, "Member must not be null");
+            return Zeroizing::default();
+        }
+        self.any_blob(name, Presence::Optional, lengths).unwrap_or_default()
     }
 
     fn any_blob(&self, name: &str, presence: Presence, lengths: RangeInclusive<usize>) -> Option<Zeroizing<Vec<u8>>> {
@@ -403,13 +452,14 @@ mod tests {
         fn read(reader: &Reader<'_, 'a>) -> Sample<'a> {
             reader.number("Days", 1..=365);
             reader.choice("KeySpec", &["AES_256", "AES_128"]);
+            reader.choices("Modifiers", &["ONE", "TWO"]);
             reader.flag("DryRun");
             reader.moment("StartTime");
             reader.text("Word", 1..=4, Some(WORD));
             reader.texts("GrantTokens", Presence::Optional, 0..=2, 1..=3);
             Sample {
                 key: reader.required_text("KeyId", 1..=8, None),
-                plaintext: reader.required_blob("Plaintext", 1..=4),
+                plaintext: reader.required_secret("Plaintext", 1..=4),
                 tags: reader.pairs("Tags", Presence::Optional, 0..=50, [("TagKey", 1..=4), ("TagValue", 0..=4)]),
                 context: reader.map("EncryptionContext"),
             }
@@ -445,7 +495,7 @@ mod tests {
             ),
             (
                 "{}".to_owned(),
-                "2 validation errors detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null; Value null at 'plaintext' failed to satisfy constraint: Member must not be null",
+                "2 validation errors detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null; Value at 'plaintext' failed to satisfy constraint: Member must not be null",
             ),
             (
                 r#"{"KeyId":"k","Plaintext":""}"#.to_owned(),
@@ -458,6 +508,10 @@ mod tests {
             (
                 format!(r#"{{{good},"KeySpec":"x"}}"#),
                 "1 validation error detected: Value 'x' at 'keySpec' failed to satisfy constraint: Member must satisfy enum value set: [AES_256, AES_128]",
+            ),
+            (
+                format!(r#"{{{good},"Modifiers":["TWO","THREE"]}}"#),
+                "1 validation error detected: Value '[TWO, THREE]' at 'modifiers' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [ONE, TWO]]",
             ),
             (
                 format!(r#"{{{good},"Word":"A"}}"#),

@@ -227,6 +227,7 @@ fn open(config: Config) -> Result<Opened, StartError> {
         dev: config.dev,
         deletion_delay_seconds: config.deletion_delay_seconds,
         seal_every: config.seal_every,
+        slow: Node::slow_places(),
         ticker: Mutex::new(ticker),
         _folder: folder,
     };

@@ -1,13 +1,16 @@
 //! What a call meets behind the door: the funnel from a verified request to an answer that may leave.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use api::{Fault, KeyArn};
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
 use service::{Call, Caller, Commit, Effect, LastUse, State, Use, Vault};
 use store::{BATCH_WRITES, Batch, BatchId};
-use tokio::sync::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::block_in_place;
 use tracing::warn;
 
 use crate::audit;
@@ -38,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) deletion_delay_seconds: u32,
     /// How old an unsealed record may become.
     pub(crate) seal_every: SignedDuration,
+    /// Places for decisions that take long: while each of them computes, all other calls go on.
+    pub(crate) slow: Semaphore,
     /// Whose turn it is to do what time asks for: one at a time.
     pub(crate) ticker: Mutex<Ticker>,
     /// Lives as long as the server, since a temporary one is removed with it.
@@ -50,7 +55,11 @@ impl Node {
     /// INVARIANT: what comes back may leave. The call's record is durable, and so is its change.
     pub(crate) async fn answer(&self, call: &Call<'_>) -> Result<Vec<u8>, Fault> {
         for _ in 0..DECISIONS {
-            let effect = service::decide(&self.state.load(), &self.vault, call);
+            let effect = if call.operation.slow {
+                self.decide_slowly(call).await
+            } else {
+                service::decide(&self.state.load(), &self.vault, call)
+            };
             if let Some(reply) = self.carry_out(call, effect).await {
                 return reply;
             }
@@ -63,6 +72,23 @@ impl Node {
             ),
             status: 500,
         })
+    }
+
+    /// Decides a call that may compute for long: on a thread that nobody else needs, and not too many at a time.
+    async fn decide_slowly(&self, call: &Call<'_>) -> Effect {
+        let _place = self.slow.acquire().await.expect("the semaphore is never closed");
+        let decide = || service::decide(&self.state.load_full(), &self.vault, call);
+        match Handle::current().runtime_flavor() {
+            RuntimeFlavor::MultiThread => block_in_place(decide),
+            // There is no other thread to go on.
+            _ => decide(),
+        }
+    }
+
+    /// How many decisions may take long at a time: half the processors, so that the other half is there for everybody else.
+    pub(crate) fn slow_places() -> Semaphore {
+        let processors = available_parallelism().map_or(1, usize::from);
+        Semaphore::new((processors / 2).max(1))
     }
 
     /// Makes an effect durable, then hands out its reply; `None` where the world has changed and the call must be decided again.

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use api::{AccountId, Fault, Timestamp};
+use api::{
+    AccountId, EncryptionAlgorithm, Fault, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm, MessageType,
+    SigningAlgorithm, Timestamp,
+};
 use policy::{Context, Decision, Principal, Request, Value, Values, Why};
 
 use crate::call::{Call, CallerKind};
@@ -19,7 +22,19 @@ pub(crate) struct Asks<'a> {
     /// `kms:EncryptionContext:…`, `kms:EncryptionContextKeys`.
     pub(crate) context: &'a [(Cow<'a, str>, Cow<'a, str>)],
     /// `kms:EncryptionAlgorithm`.
-    pub(crate) algorithm: Option<&'a str>,
+    pub(crate) encryption_algorithm: Option<EncryptionAlgorithm>,
+    /// `kms:SigningAlgorithm`.
+    pub(crate) signing_algorithm: Option<SigningAlgorithm>,
+    /// `kms:MessageType`.
+    pub(crate) message_type: Option<MessageType>,
+    /// `kms:MacAlgorithm`.
+    pub(crate) mac_algorithm: Option<MacAlgorithm>,
+    /// `kms:KeyAgreementAlgorithm`.
+    pub(crate) key_agreement_algorithm: Option<KeyAgreementAlgorithm>,
+    /// `kms:DataKeyPairSpec`.
+    pub(crate) data_key_pair_spec: Option<KeySpec>,
+    /// The key that CreateKey is asked to make.
+    pub(crate) new_key: Option<NewKey>,
     /// `kms:RequestAlias`.
     pub(crate) alias: Option<&'a str>,
     /// `kms:ScheduleKeyDeletionPendingWindowInDays`; the default where the request names none.
@@ -34,6 +49,19 @@ pub(crate) struct Asks<'a> {
     pub(crate) request_tags: &'a [(Cow<'a, str>, Cow<'a, str>)],
     /// `aws:TagKeys` of UntagResource.
     pub(crate) request_tag_keys: &'a [Cow<'a, str>],
+}
+
+/// A key that is not there yet, as far as a policy may ask for it.
+#[derive(Clone, Copy)]
+pub(crate) struct NewKey {
+    /// `kms:KeySpec`.
+    pub(crate) spec: KeySpec,
+    /// `kms:KeyUsage`, where the request names one or none is needed.
+    pub(crate) usage: Option<KeyUsage>,
+    /// `kms:KeyOrigin`.
+    pub(crate) origin: &'static str,
+    /// `kms:MultiRegion`.
+    pub(crate) multi_region: bool,
 }
 
 /// Whether the caller may do `action` with `key`.
@@ -61,7 +89,15 @@ pub(crate) fn on_key(state: &State, call: &Call<'_>, key: &Key, action: &str, as
 /// # Errors
 /// AccessDeniedException in AWS's words.
 pub(crate) fn in_account(call: &Call<'_>, action: &str, resource: &str) -> Result<(), Fault> {
-    let context = Facts { call, asks: Asks::default(), key: None };
+    in_account_asking(call, action, resource, Asks::default())
+}
+
+/// As [`in_account`], for a request that says something a policy may ask for.
+///
+/// # Errors
+/// AccessDeniedException in AWS's words.
+pub(crate) fn in_account_asking(call: &Call<'_>, action: &str, resource: &str, asks: Asks<'_>) -> Result<(), Fault> {
+    let context = Facts { call, asks, key: None };
     let principal = principal(call);
     let request = Request { principal: &principal, action, resource, context: &context };
     match policy::authorize_in_account(&[], &request) {
@@ -134,7 +170,12 @@ impl Context for Facts<'_> {
                 .chain(self.asks.request_tag_keys.iter().map(AsRef::as_ref))
                 .collect(),
             "kms:encryptioncontextkeys" => self.asks.context.iter().map(|(key, _)| key.as_ref()).collect(),
-            "kms:encryptionalgorithm" => self.asks.algorithm.into(),
+            "kms:encryptionalgorithm" => self.asks.encryption_algorithm.map(EncryptionAlgorithm::as_str).into(),
+            "kms:signingalgorithm" => self.asks.signing_algorithm.map(SigningAlgorithm::as_str).into(),
+            "kms:messagetype" => self.asks.message_type.map(MessageType::as_str).into(),
+            "kms:macalgorithm" => self.asks.mac_algorithm.map(MacAlgorithm::as_str).into(),
+            "kms:keyagreementalgorithm" => self.asks.key_agreement_algorithm.map(KeyAgreementAlgorithm::as_str).into(),
+            "kms:datakeypairspec" => self.asks.data_key_pair_spec.map(KeySpec::as_str).into(),
             "kms:requestalias" => self.asks.alias.into(),
             "kms:bypasspolicylockoutsafetycheck" => flag(self.asks.bypass_lockout_check),
             "kms:reencryptonsamekey" => flag(self.asks.same_key),
@@ -144,15 +185,20 @@ impl Context for Facts<'_> {
             "kms:schedulekeydeletionpendingwindowindays" => {
                 self.asks.pending_window.map_or(Values::Absent, |days| i64::from(days).into())
             }
-            _ => self.key.map_or(Values::Absent, |(state, key)| of_key(name, state, key, self.call.now)),
+            _ => match (self.key, self.asks.new_key) {
+                (Some((state, key)), _) => of_key(name, state, key, self.call.now),
+                (None, Some(key)) => of_new_key(name, key),
+                (None, None) => Values::Absent,
+            },
         }
     }
 }
 
 fn of_key<'a>(name: &str, state: &State, key: &Key, now: Timestamp) -> Values<'a> {
     match name {
-        "kms:keyspec" => key.spec.as_str().into(),
-        "kms:keyusage" => key.usage.as_str().into(),
+        // The older names of both are deprecated, and still in force.
+        "kms:keyspec" | "kms:customermasterkeyspec" => key.spec.as_str().into(),
+        "kms:keyusage" | "kms:customermasterkeyusage" => key.usage.as_str().into(),
         "kms:keyorigin" => key.origin.as_str().into(),
         "kms:multiregion" => key.multi_region.into(),
         "kms:multiregionkeytype" if key.multi_region => "PRIMARY".into(),
@@ -160,6 +206,17 @@ fn of_key<'a>(name: &str, state: &State, key: &Key, now: Timestamp) -> Values<'a
             Values::Many(state.aliases_to(key.arn).map(|alias| Value::Text(Cow::Owned(alias.to_string()))).collect())
         }
         "kms:trailingdayswithoutkeyusage" => trailing_days(key, now).into(),
+        _ => Values::Absent,
+    }
+}
+
+fn of_new_key<'a>(name: &str, key: NewKey) -> Values<'a> {
+    match name {
+        "kms:keyspec" | "kms:customermasterkeyspec" => key.spec.as_str().into(),
+        "kms:keyusage" | "kms:customermasterkeyusage" => key.usage.map(KeyUsage::as_str).into(),
+        "kms:keyorigin" => key.origin.into(),
+        "kms:multiregion" => key.multi_region.into(),
+        "kms:multiregionkeytype" if key.multi_region => "PRIMARY".into(),
         _ => Values::Absent,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: recorded answers where there are any, else the KMS API model and Developer Guide.
 
-use api::{AliasArn, Fault, KeyArn, KeyUsage, Region};
+use api::{AliasArn, EncryptionAlgorithm, Fault, KeyArn, KeySpec, KeyUsage, Region};
 use lifecycle::Refusal;
 
 use crate::state::Origin;
@@ -73,10 +73,38 @@ pub(crate) fn wrong_origin(arn: &KeyArn, origin: Origin) -> Fault {
     Fault::new("UnsupportedOperationException", text)
 }
 
-/// An algorithm that a symmetric encryption key does not have.
-pub(crate) fn wrong_algorithm(algorithm: &str) -> Fault {
-    let text = format!("Algorithm {algorithm} is incompatible with key spec SYMMETRIC_DEFAULT.");
+/// An algorithm that keys of this spec do not have.
+pub(crate) fn wrong_algorithm(algorithm: impl std::fmt::Display, spec: KeySpec) -> Fault {
+    let text = format!("Algorithm {algorithm} is incompatible with key spec {spec}.");
     Fault::new("InvalidKeyUsageException", text)
+}
+
+/// More than an RSA or SM2 key encrypts at once.
+pub(crate) fn plaintext_too_long(algorithm: EncryptionAlgorithm, spec: KeySpec, most: usize) -> Fault {
+    Fault::validation(format!(
+        "Algorithm {algorithm} and key spec {spec} cannot encrypt data larger than {most} bytes."
+    ))
+}
+
+/// An encryption context for an algorithm that authenticates none.
+pub(crate) const NO_CONTEXT: Fault = Fault {
+    code: "ValidationException",
+    message: Some(std::borrow::Cow::Borrowed(
+        "EncryptionContext is not supported when encrypting/decrypting with asymmetric CMKs.",
+    )),
+    status: 400,
+};
+
+/// Data keys are made under symmetric encryption keys only.
+pub(crate) const NO_DATA_KEY: Fault = Fault {
+    code: "InvalidKeyUsageException",
+    message: Some(std::borrow::Cow::Borrowed("You cannot generate a data key with an asymmetric CMK")),
+    status: 400,
+};
+
+/// A key or data key pair of a spec that the Region does not have, or this server.
+pub(crate) fn no_such_spec(spec: KeySpec) -> Fault {
+    Fault::new("UnsupportedOperationException", format!("KeySpec {spec} is not supported in this region."))
 }
 
 /// The ciphertext was sealed under another key than the caller names.

@@ -7,15 +7,26 @@ use zeroize::Zeroizing;
 
 use super::{Blob, KEY_ID, grant_tokens};
 use crate::validate::{Reader, Request};
-use crate::{Fault, KeyArn};
+use crate::{EncryptionAlgorithm, Fault, KeyArn};
 
 /// An encryption context as sent.
 pub type Context<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
-const ALGORITHMS: &[&str] = &["SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"];
+fn algorithm(reader: &Reader<'_, '_>, name: &str) -> EncryptionAlgorithm {
+    reader.word(name).unwrap_or(EncryptionAlgorithm::SymmetricDefault)
+}
 
-fn algorithm(reader: &Reader<'_, '_>, name: &str) -> &'static str {
-    reader.choice(name, ALGORITHMS).unwrap_or(ALGORITHMS[0])
+/// The ciphertext to open; `None` where the caller asks only whether they might.
+///
+/// `IGNORE_CIPHERTEXT` counts only with `DryRun`. Source: AWS KMS API Reference, Decrypt, `DryRunModifiers`.
+fn ciphertext(reader: &Reader<'_, '_>, dry_run: bool) -> Option<Zeroizing<Vec<u8>>> {
+    let modifiers = reader.choices("DryRunModifiers", &["IGNORE_CIPHERTEXT"]);
+    if dry_run && !modifiers.is_empty() {
+        reader.blob("CiphertextBlob", 1..=6144);
+        None
+    } else {
+        Some(reader.required_blob("CiphertextBlob", 1..=6144))
+    }
 }
 
 /// Refuses members that are in the API but not offered here; silence would change what a call means.
@@ -38,7 +49,7 @@ pub struct Encrypt<'a> {
     /// Additional authenticated data.
     pub context: Context<'a>,
     /// `SYMMETRIC_DEFAULT` where none is named.
-    pub algorithm: &'static str,
+    pub algorithm: EncryptionAlgorithm,
     /// Check everything, do nothing.
     pub dry_run: bool,
 }
@@ -48,7 +59,7 @@ impl<'a> Request<'a> for Encrypt<'a> {
         grant_tokens(reader);
         Encrypt {
             key: reader.required_text("KeyId", KEY_ID, None),
-            plaintext: reader.required_blob("Plaintext", 1..=4096),
+            plaintext: reader.required_secret("Plaintext", 1..=4096),
             context: reader.map("EncryptionContext"),
             algorithm: algorithm(reader, "EncryptionAlgorithm"),
             dry_run: reader.flag("DryRun"),
@@ -64,21 +75,21 @@ pub struct Encrypted {
     pub ciphertext_blob: Blob<Vec<u8>>,
     /// The key ARN.
     pub key_id: KeyArn,
-    /// `SYMMETRIC_DEFAULT`.
-    pub encryption_algorithm: &'static str,
+    /// How it was encrypted.
+    pub encryption_algorithm: EncryptionAlgorithm,
 }
 
 /// Decrypt.
 #[derive(Debug)]
 pub struct Decrypt<'a> {
-    /// 1 to 6144 bytes.
-    pub ciphertext: Zeroizing<Vec<u8>>,
+    /// 1 to 6144 bytes; `None` where the caller asks only whether they might.
+    pub ciphertext: Option<Zeroizing<Vec<u8>>>,
     /// Additional authenticated data; must be what it was when encrypting.
     pub context: Context<'a>,
     /// The key the caller expects, if any.
     pub key: Option<Cow<'a, str>>,
     /// `SYMMETRIC_DEFAULT` where none is named.
-    pub algorithm: &'static str,
+    pub algorithm: EncryptionAlgorithm,
     /// Check everything, do nothing.
     pub dry_run: bool,
     /// A member that the API has and we do not offer.
@@ -88,13 +99,14 @@ pub struct Decrypt<'a> {
 impl<'a> Request<'a> for Decrypt<'a> {
     fn read(reader: &Reader<'_, 'a>) -> Decrypt<'a> {
         grant_tokens(reader);
+        let dry_run = reader.flag("DryRun");
         Decrypt {
-            ciphertext: reader.required_blob("CiphertextBlob", 1..=6144),
+            ciphertext: ciphertext(reader, dry_run),
             context: reader.map("EncryptionContext"),
             key: reader.text("KeyId", KEY_ID, None),
             algorithm: algorithm(reader, "EncryptionAlgorithm"),
-            dry_run: reader.flag("DryRun"),
-            not_offered: unsupported(reader, &["Recipient", "DryRunModifiers"]),
+            dry_run,
+            not_offered: unsupported(reader, &["Recipient"]),
         }
     }
 }
@@ -107,17 +119,18 @@ pub struct Decrypted {
     pub key_id: KeyArn,
     /// What was encrypted.
     pub plaintext: Blob<Zeroizing<Vec<u8>>>,
-    /// `SYMMETRIC_DEFAULT`.
-    pub encryption_algorithm: &'static str,
-    /// The material that opened it, 64 hex digits.
-    pub key_material_id: String,
+    /// How it was encrypted.
+    pub encryption_algorithm: EncryptionAlgorithm,
+    /// The material that opened it, 64 hex digits; only of a symmetric encryption key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_material_id: Option<String>,
 }
 
 /// ReEncrypt.
 #[derive(Debug)]
 pub struct ReEncrypt<'a> {
-    /// 1 to 6144 bytes.
-    pub ciphertext: Zeroizing<Vec<u8>>,
+    /// 1 to 6144 bytes; `None` where the caller asks only whether they might.
+    pub ciphertext: Option<Zeroizing<Vec<u8>>>,
     /// The context it was encrypted with.
     pub source_context: Context<'a>,
     /// The key the caller expects, if any.
@@ -127,28 +140,26 @@ pub struct ReEncrypt<'a> {
     /// The context to encrypt with.
     pub destination_context: Context<'a>,
     /// `SYMMETRIC_DEFAULT` where none is named.
-    pub source_algorithm: &'static str,
+    pub source_algorithm: EncryptionAlgorithm,
     /// `SYMMETRIC_DEFAULT` where none is named.
-    pub destination_algorithm: &'static str,
+    pub destination_algorithm: EncryptionAlgorithm,
     /// Check everything, do nothing.
     pub dry_run: bool,
-    /// A member that the API has and we do not offer.
-    pub not_offered: Option<&'static str>,
 }
 
 impl<'a> Request<'a> for ReEncrypt<'a> {
     fn read(reader: &Reader<'_, 'a>) -> ReEncrypt<'a> {
         grant_tokens(reader);
+        let dry_run = reader.flag("DryRun");
         ReEncrypt {
-            ciphertext: reader.required_blob("CiphertextBlob", 1..=6144),
+            ciphertext: ciphertext(reader, dry_run),
             source_context: reader.map("SourceEncryptionContext"),
             source_key: reader.text("SourceKeyId", KEY_ID, None),
             destination_key: reader.required_text("DestinationKeyId", KEY_ID, None),
             destination_context: reader.map("DestinationEncryptionContext"),
             source_algorithm: algorithm(reader, "SourceEncryptionAlgorithm"),
             destination_algorithm: algorithm(reader, "DestinationEncryptionAlgorithm"),
-            dry_run: reader.flag("DryRun"),
-            not_offered: unsupported(reader, &["DryRunModifiers"]),
+            dry_run,
         }
     }
 }
@@ -163,12 +174,14 @@ pub struct ReEncrypted {
     pub source_key_id: KeyArn,
     /// The ARN of the key that sealed it.
     pub key_id: KeyArn,
-    /// `SYMMETRIC_DEFAULT`.
-    pub source_encryption_algorithm: &'static str,
-    /// `SYMMETRIC_DEFAULT`.
-    pub destination_encryption_algorithm: &'static str,
-    /// The material that opened it, 64 hex digits.
-    pub source_key_material_id: String,
-    /// The material that sealed it, 64 hex digits.
-    pub destination_key_material_id: String,
+    /// How it was encrypted.
+    pub source_encryption_algorithm: EncryptionAlgorithm,
+    /// How it was encrypted.
+    pub destination_encryption_algorithm: EncryptionAlgorithm,
+    /// The material that opened it, 64 hex digits; only of a symmetric encryption key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_key_material_id: Option<String>,
+    /// The material that sealed it, 64 hex digits; only of a symmetric encryption key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination_key_material_id: Option<String>,
 }

@@ -11,6 +11,23 @@ use crate::{
     SigningAlgorithm,
 };
 
+/// What the older name of the spec takes: no spec that came after it was replaced.
+const OLDER_SPECS: &[&str] = &[
+    "RSA_2048",
+    "RSA_3072",
+    "RSA_4096",
+    "ECC_NIST_P256",
+    "ECC_NIST_P384",
+    "ECC_NIST_P521",
+    "ECC_SECG_P256K1",
+    "SYMMETRIC_DEFAULT",
+    "HMAC_224",
+    "HMAC_256",
+    "HMAC_384",
+    "HMAC_512",
+    "SM2",
+];
+
 const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
 
 const XKS_KEY_ID: Pattern = Pattern {
@@ -47,12 +64,12 @@ pub struct CreateKey<'a> {
 
 impl<'a> Request<'a> for CreateKey<'a> {
     fn read(reader: &Reader<'_, 'a>) -> CreateKey<'a> {
-        let spec = reader.choice("KeySpec", KeySpec::NAMES).and_then(KeySpec::named);
-        let older_spec = reader.choice("CustomerMasterKeySpec", KeySpec::NAMES).and_then(KeySpec::named);
+        let spec: Option<KeySpec> = reader.word("KeySpec");
+        let older_spec = reader.choice("CustomerMasterKeySpec", OLDER_SPECS).and_then(KeySpec::named);
         CreateKey {
             policy: reader.text("Policy", 1..=131_072, Some(super::policies::POLICY)),
             description: reader.text("Description", 0..=8192, None).unwrap_or_default(),
-            key_usage: reader.choice("KeyUsage", KeyUsage::NAMES).and_then(KeyUsage::named),
+            key_usage: reader.word("KeyUsage"),
             key_spec: spec.or(older_spec),
             spec_given_twice: spec.is_some() && older_spec.is_some(),
             origin: reader.choice("Origin", ORIGINS).unwrap_or("AWS_KMS"),

@@ -9,9 +9,13 @@ pub mod data_keys;
 pub mod grants;
 pub mod keys;
 pub mod lifecycle;
+pub mod macs;
 pub mod policies;
+pub mod public_keys;
 pub mod random;
 pub mod rotation;
+pub mod shared_secrets;
+pub mod signing;
 pub mod tags;
 pub mod usage;
 

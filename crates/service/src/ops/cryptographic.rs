@@ -1,35 +1,40 @@
 //! Encrypt, Decrypt, ReEncrypt.
+//!
+//! A ciphertext of a symmetric encryption key names its key; that of an asymmetric key is what the algorithm makes and nothing
+//! else, so the caller names key and algorithm.
 
 use std::sync::Arc;
 
 use api::shape::Blob;
 use api::shape::cryptographic::{Context, Decrypt, Decrypted, Encrypt, Encrypted, ReEncrypt, ReEncrypted, not_offered};
-use api::{Fault, KeyArn, KeyRef, Keys};
+use api::{EncryptionAlgorithm, Fault, KeyArn, KeyRef, Keys};
 use crypto::{BlobHeader, EncryptionContext, MaterialId, PreparedKey};
 use serde::Serialize;
-use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
-use crate::fault::{INCORRECT_KEY, INVALID_CIPHERTEXT, UNKNOWN_CIPHERTEXT, wrong_algorithm};
+use crate::fault::{
+    DRY_RUN, INCORRECT_KEY, INVALID_CIPHERTEXT, NO_CONTEXT, UNKNOWN_CIPHERTEXT, plaintext_too_long, wrong_algorithm,
+};
 use crate::find::{self, Found};
 use crate::state::Key;
 
-const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
-
 pub(super) fn encrypt(asked: &Asked<'_>) -> Result<Done, Fault> {
     let request: Encrypt<'_> = asked.request()?;
-    let asks = Asks { context: &request.context, algorithm: Some(request.algorithm), ..Asks::default() };
+    let asks = Asks { context: &request.context, encryption_algorithm: Some(request.algorithm), ..Asks::default() };
     let key = asked.key(&request.key, asks)?;
-    check_algorithm(request.algorithm)?;
+    check_algorithm(&key, request.algorithm, &request.context)?;
+    check_length(&key, request.algorithm, &request.plaintext)?;
     asked.unless_dry(request.dry_run)?;
-    let (ciphertext, material) = seal(asked, &key, &request.context, &request.plaintext)?;
-    asked.note_additional(&OneMaterial::of(material));
+    let (ciphertext, material) = close(asked, &key, request.algorithm, &request.context, &request.plaintext)?;
+    if let Some(material) = material {
+        asked.note_additional(&OneMaterial::of(material));
+    }
     Ok(Done::answer(&Encrypted {
         ciphertext_blob: Blob(ciphertext),
         key_id: key.arn,
-        encryption_algorithm: SYMMETRIC_DEFAULT,
+        encryption_algorithm: request.algorithm,
     }))
 }
 
@@ -38,83 +43,114 @@ pub(super) fn decrypt(asked: &Asked<'_>) -> Result<Done, Fault> {
     if let Some(member) = request.not_offered {
         return Err(not_offered(member));
     }
-    let asks = Asks { context: &request.context, algorithm: Some(request.algorithm), ..Asks::default() };
-    let (key, header) = sealed_under(asked, &request.ciphertext, request.key.as_deref(), "kms:Decrypt", asks)?;
-    check_algorithm(request.algorithm)?;
-    let plaintext = open(asked, &key, &header, &request.ciphertext, &request.context)?;
+    let source = Source {
+        ciphertext: request.ciphertext.as_ref().map(|bytes| bytes.as_slice()),
+        member: "KeyId",
+        key: request.key.as_deref(),
+        algorithm: request.algorithm,
+        context: &request.context,
+    };
+    let found = find_source(asked, &source)?;
+    let asks = Asks { context: &request.context, encryption_algorithm: Some(request.algorithm), ..Asks::default() };
+    admit_source(asked, &found.key, "kms:Decrypt", asks)?;
+    let (plaintext, material) = open(asked, &found, &source)?;
     asked.unless_dry(request.dry_run)?;
-    asked.note_additional(&OneMaterial::of(header.material));
+    if let Some(material) = material {
+        asked.note_additional(&OneMaterial::of(material));
+    }
     Ok(Done::answer(&Decrypted {
-        key_id: key.arn,
+        key_id: found.key.key.arn,
         plaintext: Blob(plaintext),
-        encryption_algorithm: SYMMETRIC_DEFAULT,
-        key_material_id: header.material.to_string(),
+        encryption_algorithm: request.algorithm,
+        key_material_id: material.map(|id| id.to_string()),
     }))
 }
 
 pub(super) fn re_encrypt(asked: &Asked<'_>) -> Result<Done, Fault> {
     let request: ReEncrypt<'_> = asked.request()?;
-    if let Some(member) = request.not_offered {
-        return Err(not_offered(member));
-    }
     let destination = find::key(asked.state, asked.call, &request.destination_key, Keys::IdOrAlias)?;
-    let source = find_source(asked, &request.ciphertext, request.source_key.as_deref())?;
-    let same = Some(source.0.key.arn == destination.key.arn);
+    let source = Source {
+        ciphertext: request.ciphertext.as_ref().map(|bytes| bytes.as_slice()),
+        member: "SourceKeyId",
+        key: request.source_key.as_deref(),
+        algorithm: request.source_algorithm,
+        context: &request.source_context,
+    };
+    let found = find_source(asked, &source)?;
+    let same_key = Some(found.key.key.arn == destination.key.arn);
     let from = Asks {
         context: &request.source_context,
-        algorithm: Some(request.source_algorithm),
-        same_key: same,
+        encryption_algorithm: Some(request.source_algorithm),
+        same_key,
         ..Asks::default()
     };
     let to = Asks {
         context: &request.destination_context,
-        algorithm: Some(request.destination_algorithm),
-        same_key: same,
+        encryption_algorithm: Some(request.destination_algorithm),
+        same_key,
         ..Asks::default()
     };
-    let (source, header) = source;
-    admit_source(asked, &source, "kms:ReEncryptFrom", from)?;
+    admit_source(asked, &found.key, "kms:ReEncryptFrom", from)?;
     asked.admit(&destination, "kms:ReEncryptTo", to)?;
-    check_algorithm(request.source_algorithm)?;
-    check_algorithm(request.destination_algorithm)?;
-    let plaintext = open(asked, &source.key, &header, &request.ciphertext, &request.source_context)?;
+    let destination = destination.key;
+    check_algorithm(&destination, request.destination_algorithm, &request.destination_context)?;
+    let (plaintext, opened_by) = open(asked, &found, &source)?;
+    check_length(&destination, request.destination_algorithm, &plaintext)?;
     asked.unless_dry(request.dry_run)?;
-    let (ciphertext, material) = seal(asked, &destination.key, &request.destination_context, &plaintext)?;
-    asked.note_additional(&json!({
-        "sourceKeyMaterialId": header.material.to_string(),
-        "destinationKeyMaterialId": material.to_string(),
-    }));
+    let (ciphertext, sealed_by) =
+        close(asked, &destination, request.destination_algorithm, &request.destination_context, &plaintext)?;
+    let materials = TwoMaterials {
+        source_key_material_id: opened_by.map(|id| id.to_string()),
+        destination_key_material_id: sealed_by.map(|id| id.to_string()),
+    };
+    if opened_by.is_some() || sealed_by.is_some() {
+        asked.note_additional(&materials);
+    }
     Ok(Done::answer(&ReEncrypted {
         ciphertext_blob: Blob(ciphertext),
-        source_key_id: source.key.arn,
-        key_id: destination.key.arn,
-        source_encryption_algorithm: SYMMETRIC_DEFAULT,
-        destination_encryption_algorithm: SYMMETRIC_DEFAULT,
-        source_key_material_id: header.material.to_string(),
-        destination_key_material_id: material.to_string(),
+        source_key_id: found.key.key.arn,
+        key_id: destination.arn,
+        source_encryption_algorithm: request.source_algorithm,
+        destination_encryption_algorithm: request.destination_algorithm,
+        source_key_material_id: materials.source_key_material_id,
+        destination_key_material_id: materials.destination_key_material_id,
     }))
 }
 
-/// The key that a ciphertext names, admitted for `action`.
-fn sealed_under(
-    asked: &Asked<'_>,
-    ciphertext: &[u8],
-    expected: Option<&str>,
-    action: &str,
-    asks: Asks<'_>,
-) -> Result<(Arc<Key>, BlobHeader), Fault> {
-    let (found, header) = find_source(asked, ciphertext, expected)?;
-    admit_source(asked, &found, action, asks)?;
-    Ok((found.key, header))
+/// What is to be opened, as the caller describes it.
+struct Source<'a> {
+    /// Nothing where the caller asks only whether they might.
+    ciphertext: Option<&'a [u8]>,
+    /// The member that names the key.
+    member: &'static str,
+    /// Its value: the key the caller expects, if any.
+    key: Option<&'a str>,
+    algorithm: EncryptionAlgorithm,
+    context: &'a Context<'a>,
 }
 
-/// The key that a ciphertext names. Its header proves nothing yet, it only says where to look.
-fn find_source(asked: &Asked<'_>, ciphertext: &[u8], expected: Option<&str>) -> Result<(Found, BlobHeader), Fault> {
+/// The key of a source.
+struct FoundSource {
+    key: Found,
+    /// What a symmetric ciphertext says of itself.
+    header: Option<BlobHeader>,
+}
+
+/// The key of a source: the one that a symmetric ciphertext names, or else the one that the caller names.
+///
+/// A header proves nothing yet, it only says where to look.
+fn find_source(asked: &Asked<'_>, source: &Source<'_>) -> Result<FoundSource, Fault> {
+    let ciphertext = source.ciphertext.filter(|_| source.algorithm == EncryptionAlgorithm::SymmetricDefault);
+    let Some(ciphertext) = ciphertext else {
+        let given = source.key.ok_or_else(|| Fault::validation(format!("{} must not be null", source.member)))?;
+        let key = find::key(asked.state, asked.call, given, Keys::IdOrAlias)?;
+        return Ok(FoundSource { key, header: None });
+    };
     let header = crypto::header(ciphertext).map_err(|_| INVALID_CIPHERTEXT)?;
     let arn = KeyArn { account: header.account, region: asked.call.region, key: header.key };
     let mut alias = None;
     // A bare key ID confirms the key whatever account it is in. Source: KMS API Reference, Decrypt, "Cross-account use".
-    let expected = expected.filter(|given| KeyRef::parse(given) != Ok(KeyRef::Key(header.key)));
+    let expected = source.key.filter(|given| KeyRef::parse(given) != Ok(KeyRef::Key(header.key)));
     if let Some(given) = expected {
         let expected = find::key(asked.state, asked.call, given, Keys::IdOrAlias)?;
         if expected.key.arn != arn {
@@ -124,7 +160,7 @@ fn find_source(asked: &Asked<'_>, ciphertext: &[u8], expected: Option<&str>) -> 
         alias = expected.alias;
     }
     let key = asked.state.key(&arn).ok_or(UNKNOWN_CIPHERTEXT)?.clone();
-    Ok((Found { key, alias }, header))
+    Ok(FoundSource { key: Found { key, alias }, header: Some(header) })
 }
 
 /// As `admit`, but to a caller of another account who may not use the key its name is not told.
@@ -135,8 +171,23 @@ fn admit_source(asked: &Asked<'_>, found: &Found, action: &str, asks: Asks<'_>) 
     })
 }
 
-fn check_algorithm(algorithm: &str) -> Result<(), Fault> {
-    if algorithm == SYMMETRIC_DEFAULT { Ok(()) } else { Err(wrong_algorithm(algorithm)) }
+/// Whether `key` encrypts with `algorithm`, and with such a context.
+fn check_algorithm(key: &Key, algorithm: EncryptionAlgorithm, context: &Context<'_>) -> Result<(), Fault> {
+    if !key.spec.encryption_algorithms().contains(&algorithm) {
+        return Err(wrong_algorithm(algorithm, key.spec));
+    }
+    if algorithm != EncryptionAlgorithm::SymmetricDefault && !context.is_empty() {
+        return Err(NO_CONTEXT);
+    }
+    Ok(())
+}
+
+/// Whether so much can be encrypted at once.
+fn check_length(key: &Key, algorithm: EncryptionAlgorithm, plaintext: &[u8]) -> Result<(), Fault> {
+    match key.spec.largest_plaintext(algorithm) {
+        Some(most) if plaintext.len() > most => Err(plaintext_too_long(algorithm, key.spec, most)),
+        _ => Ok(()),
+    }
 }
 
 /// `additionalEventData` of an operation with one key.
@@ -152,7 +203,31 @@ impl OneMaterial {
     }
 }
 
-/// Seals under the key's current material.
+/// `additionalEventData` of ReEncrypt.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TwoMaterials {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_key_material_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination_key_material_id: Option<String>,
+}
+
+/// Encrypts with the key's current material; names the material of a symmetric encryption key.
+fn close(
+    asked: &Asked<'_>,
+    key: &Key,
+    algorithm: EncryptionAlgorithm,
+    context: &Context<'_>,
+    plaintext: &[u8],
+) -> Result<(Vec<u8>, Option<MaterialId>), Fault> {
+    if algorithm == EncryptionAlgorithm::SymmetricDefault {
+        return seal(asked, key, context, plaintext).map(|(ciphertext, material)| (ciphertext, Some(material)));
+    }
+    Err(Fault::internal())
+}
+
+/// Seals under the current material of a symmetric encryption key.
 pub(super) fn seal(
     asked: &Asked<'_>,
     key: &Key,
@@ -166,16 +241,27 @@ pub(super) fn seal(
     Ok((cipher.seal(&header, &canonical(context), plaintext), material))
 }
 
+/// Opens a source whose key the caller may use; names the material of a symmetric encryption key.
+///
+/// # Errors
+/// DryRunOperationException where there is no ciphertext, and all else is in order.
 fn open(
     asked: &Asked<'_>,
-    key: &Key,
-    header: &BlobHeader,
-    ciphertext: &[u8],
-    context: &Context<'_>,
-) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let prepared = prepared(asked, key, header.material)?.ok_or(INVALID_CIPHERTEXT)?;
-    let cipher = prepared.cipher().map_err(|_| INVALID_CIPHERTEXT)?;
-    cipher.open(ciphertext, &canonical(context)).map_err(|_| INVALID_CIPHERTEXT)
+    found: &FoundSource,
+    source: &Source<'_>,
+) -> Result<(Zeroizing<Vec<u8>>, Option<MaterialId>), Fault> {
+    let key = &found.key.key;
+    check_algorithm(key, source.algorithm, source.context)?;
+    let ciphertext = source.ciphertext.ok_or(DRY_RUN)?;
+    let plaintext = match &found.header {
+        Some(header) => {
+            let prepared = prepared(asked, key, header.material)?.ok_or(INVALID_CIPHERTEXT)?;
+            let cipher = prepared.cipher().map_err(|_| INVALID_CIPHERTEXT)?;
+            cipher.open(ciphertext, &canonical(source.context))
+        }
+        None => return Err(Fault::internal()),
+    };
+    Ok((plaintext.map_err(|_| INVALID_CIPHERTEXT)?, found.header.map(|header| header.material)))
 }
 
 /// Material that is stored but does not open is damage or another keyring: our fault, not the caller's.

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use trail::record::aws_date;
 
 use super::{listed, policies, tags};
-use crate::authorize::{self, Asks};
+use crate::authorize::{self, Asks, NewKey};
 use crate::decide::{Asked, Change, Done};
-use crate::fault::{invalid_key_id, limit_exceeded};
+use crate::fault::{invalid_key_id, limit_exceeded, no_such_spec};
 use crate::state::{Key, Name, Origin, encode_key};
 
 /// Keys of an account in a Region, keys pending deletion included. Source: AWS KMS quotas.
@@ -30,31 +30,25 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
         request_tags: &request.tags,
         ..Asks::default()
     };
-    authorize::in_account(call, call.operation.action, "*")?;
-    let (usage, spec) = (request.key_usage, request.key_spec);
+    let spec = request.key_spec.unwrap_or(KeySpec::SymmetricDefault);
+    let is_symmetric = spec == KeySpec::SymmetricDefault;
+    let usage = request.key_usage.or(is_symmetric.then_some(KeyUsage::EncryptDecrypt));
+    let new_key = NewKey { spec, usage, origin: request.origin, multi_region: request.multi_region };
+    let asks = Asks { new_key: Some(new_key), ..asks };
+    authorize::in_account_asking(call, call.operation.action, "*", asks)?;
     if request.spec_given_twice {
         return Err(Fault::validation(
             "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.",
         ));
     }
-    match (spec.unwrap_or(KeySpec::SymmetricDefault), usage) {
-        (KeySpec::SymmetricDefault, None | Some(KeyUsage::EncryptDecrypt)) => {}
-        (KeySpec::SymmetricDefault, Some(usage)) => {
-            return Err(Fault::validation(format!(
-                "KeyUsage {usage} is not compatible with KeySpec SYMMETRIC_DEFAULT"
-            )));
-        }
-        (_, None) => {
-            return Err(Fault::validation(
-                "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.",
-            ));
-        }
-        (spec, Some(_)) => {
-            return Err(Fault::new(
-                "UnsupportedOperationException",
-                format!("KeySpec {spec} is not supported by this server."),
-            ));
-        }
+    let usage = usage.ok_or_else(|| {
+        Fault::validation("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
+    })?;
+    if !spec.usages().contains(&usage) {
+        return Err(Fault::validation(format!("KeyUsage {usage} is not compatible with KeySpec {spec}")));
+    }
+    if !spec.is_offered_in(call.region) {
+        return Err(no_such_spec(spec));
     }
     let origin = match request.origin {
         "EXTERNAL" => Origin::External,
@@ -95,12 +89,15 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     let document = policies::accepted(&policy)?;
     let mut key = Key::with_policy(arn, call.now, state, policy, document);
     key.description = request.description.into_owned();
+    key.spec = spec;
+    key.usage = usage;
     key.origin = origin;
     key.tags = tags;
-    if origin == Origin::AwsKms {
-        key.material = vec![asked.vault.generate(&key).map_err(|_| Fault::internal())?];
-    }
     policies::check_lockout(asked, &key, asks)?;
+    // Last, since nothing else here takes as long.
+    if origin == Origin::AwsKms {
+        key.material = vec![asked.vault.generate(&key).map_err(|_| no_such_spec(spec))?];
+    }
 
     asked.note_key(arn);
     let metadata = metadata(&key);
