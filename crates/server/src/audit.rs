@@ -8,7 +8,7 @@
 //!
 //! This module moves bytes: it reads of a record only what names its file and what a lookup asks for. It has no clock.
 
-mod event;
+mod filing;
 mod frame;
 mod group;
 pub mod history;
@@ -25,6 +25,7 @@ use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use trail::part::Flaw;
 
 /// How large the log lets its parts become.
 #[derive(Debug, Clone, Copy)]
@@ -271,7 +272,21 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        what: &'static str,
+        what: Damage,
+    },
+}
+
+/// What is wrong with a file of the trail.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// It could not be read as a log file.
+    #[error(transparent)]
+    Flaw(Flaw),
+    /// A record in it is no event.
+    #[error("record {record} has no time, ID or name")]
+    NoEvent {
+        /// The record's place, from 1.
+        record: u64,
     },
 }
 

@@ -7,6 +7,7 @@
 //! store.redb    keys, aliases, tombstones
 //! audit/        records not yet sealed
 //! trail/        sealed CloudTrail log files
+//! lookup/       what is in these files, for lookups; derived, may be removed
 //! clock.json    what a virtual clock shows (development servers only)
 //! clock-held.json  destructive ticks wait for an operator
 //! withheld/     records of a rehearsed outage (development servers only)
@@ -142,6 +143,10 @@ impl Folder {
 
     pub(crate) fn trail(&self) -> PathBuf {
         self.root.join("trail")
+    }
+
+    pub(crate) fn lookup(&self) -> PathBuf {
+        self.root.join("lookup")
     }
 
     /// Opens the store and the keyring that belongs to it. On a first start both are made, and the keyring is durable first.

@@ -36,7 +36,7 @@ use arc_swap::ArcSwap;
 use jiff::SignedDuration;
 use service::Vault;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle as Task;
 use tracing::info;
 
@@ -51,6 +51,7 @@ pub use tls::TlsFiles;
 use commit::Commits;
 use folder::{Folder, Kind, Wanted};
 use health::Health;
+use lookup::Turns;
 use node::Node;
 use records::Records;
 use sigv4::Verifier;
@@ -223,13 +224,13 @@ fn open(config: Config) -> Result<Opened, StartError> {
         clock,
         committer,
         records,
+        lookups: Turns::default(),
         health,
         dev: config.dev,
         deletion_delay_seconds: config.deletion_delay_seconds,
         seal_every: config.seal_every,
         slow: Node::slow_places(),
         ticker: Mutex::new(ticker),
-        sooner: Notify::new(),
         _folder: folder,
     };
     Ok(Opened {

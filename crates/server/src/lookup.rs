@@ -9,9 +9,42 @@ use api::validate::{Fields, Presence, Reader, Request};
 use api::{Fault, Timestamp};
 use serde::Serialize;
 use service::{Call, Caller};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::audit::history::{Attribute, Item, PAGE_EVENTS, Query, Resource};
 use crate::node::Node;
+
+/// Lookups that read files at a time: each may keep a core and a disk busy, and hold a log file in memory.
+const AT_ONCE: usize = 2;
+/// Lookups that wait for their turn; one more is throttled, as AWS does at two a second.
+const WAITING: usize = 64;
+
+/// Whose turn it is to look up.
+pub(crate) struct Turns {
+    places: Arc<Semaphore>,
+    running: Arc<Semaphore>,
+}
+
+/// Leave to read files, until it is dropped.
+struct Turn {
+    _place: OwnedSemaphorePermit,
+    _running: OwnedSemaphorePermit,
+}
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns { places: Arc::new(Semaphore::new(AT_ONCE + WAITING)), running: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+impl Turns {
+    /// Waits for a turn; `None` where too many wait already.
+    async fn next(&self) -> Option<Turn> {
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        let running = self.running.clone().acquire_owned().await.expect("nobody closes it");
+        Some(Turn { _place: place, _running: running })
+    }
+}
 
 /// The keys that events can be looked up by, as the API model orders them.
 const ATTRIBUTE_KEYS: &[&str] =
@@ -183,9 +216,15 @@ impl Owned {
 impl Node {
     /// Answers LookupEvents, from everything that was answered before it came.
     pub(crate) async fn look_up(self: &Arc<Node>, call: &Call<'_>) -> Result<Vec<u8>, Fault> {
+        let Some(turn) = self.lookups.next().await else {
+            let effect = service::answer_elsewhere(call, |_| Err(Fault::new("ThrottlingException", "Rate exceeded")));
+            return self.carry_out(call, effect).await.unwrap_or_else(|| Err(Fault::internal()));
+        };
         self.committer.settle().await;
         let (node, owned) = (self.clone(), Owned::of(call));
         let effect = tokio::task::spawn_blocking(move || {
+            // Also where nobody waits for the answer any more: the turn ends with the work.
+            let _turn = turn;
             let call = owned.call();
             service::answer_elsewhere(&call, |fields| node.page(&call, fields))
         });
@@ -208,5 +247,29 @@ impl Node {
         })?;
         let looked = Looked { events: page.events.into_iter().map(Event::from).collect(), next_token: page.token };
         Ok(serde_json::to_vec(&looked).expect("events hold only texts and numbers"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lookups_take_turns_and_too_many_are_sent_away() {
+        let turns = Turns::default();
+        let mut running = Vec::new();
+        for _ in 0..AT_ONCE {
+            running.push(turns.next().await.unwrap());
+        }
+        let mut waiting: Vec<_> = (0..WAITING).map(|_| Box::pin(turns.next())).collect();
+        for wait in &mut waiting {
+            let polled = std::future::poll_fn(|context| std::task::Poll::Ready(wait.as_mut().poll(context))).await;
+            assert!(polled.is_pending());
+        }
+        assert!(turns.next().await.is_none());
+        drop(running);
+        assert!(waiting.remove(0).await.is_some());
+        drop(waiting);
+        assert!(turns.next().await.is_some());
     }
 }

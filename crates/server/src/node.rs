@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use service::{Call, Caller, Commit, Effect, LastUse, State, Use, Vault};
 use store::{BATCH_WRITES, Batch, BatchId};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::block_in_place;
 use tracing::warn;
 
@@ -19,6 +19,7 @@ use crate::commit::{Committer, Done};
 use crate::folder::Folder;
 use crate::health::Health;
 use crate::ids;
+use crate::lookup::Turns;
 use crate::records::Records;
 use crate::sigv4::Verifier;
 use crate::ticks::Ticker;
@@ -34,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) clock: Clock,
     pub(crate) committer: Committer,
     pub(crate) records: Arc<Records>,
+    /// Whose turn it is to look up.
+    pub(crate) lookups: Turns,
     pub(crate) health: Arc<Health>,
     /// Whether controls exist.
     pub(crate) dev: bool,
@@ -45,8 +48,6 @@ pub(crate) struct Node {
     pub(crate) slow: Semaphore,
     /// Whose turn it is to do what time asks for: one at a time.
     pub(crate) ticker: Mutex<Ticker>,
-    /// Wakes the tick's loop when a change made something due soon.
-    pub(crate) sooner: Notify,
     /// Lives as long as the server, since a temporary one is removed with it.
     pub(crate) _folder: Folder,
 }
@@ -110,7 +111,7 @@ impl Node {
                     )));
                 }
                 match self.committer.commit(batch).await {
-                    Done::Committed => self.look_sooner(),
+                    Done::Committed => {}
                     Done::Conflict => return None,
                     Done::Failed => return Some(Err(Fault::internal())),
                 }

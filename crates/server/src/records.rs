@@ -26,6 +26,9 @@ use crate::folder::Folder;
 /// How often a record of the store's queue is offered to an audit log that is too busy to take it, a millisecond apart.
 const OFFERS: usize = 10_000;
 
+/// How many files that lookups know nothing of are read each time that records are sealed.
+const CATCH_UP_FILES: usize = 256;
+
 /// What happens to a Region's records in a rehearsed outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,6 +44,7 @@ pub(crate) struct Records {
     log: Arc<AuditLog>,
     history: ArcSwap<History>,
     trail: PathBuf,
+    index: PathBuf,
     outages: Option<Outages>,
     /// The receipts of the last records taken over from the store: one for each log.
     pumped: Mutex<[Option<Receipt>; 2]>,
@@ -75,9 +79,10 @@ impl Records {
             let (path, bytes) = (torn.path.display(), torn.bytes);
             tracing::warn!(%path, bytes, "cut off a half-written group of records, of which nobody was told");
         }
-        let history = ArcSwap::from_pointee(History::open(log.clone(), &folder.trail())?);
+        let history = ArcSwap::from_pointee(History::open(log.clone(), &folder.trail(), &folder.lookup())?);
         let outages = if dev { Some(Outages::open(folder.withheld())?) } else { None };
-        Ok(Records { log, history, trail: folder.trail(), outages, pumped: Mutex::default() })
+        let (trail, index) = (folder.trail(), folder.lookup());
+        Ok(Records { log, history, trail, index, outages, pumped: Mutex::default() })
     }
 
     /// Accepts the record of a call to `region`; it is durable when the receipt says so.
@@ -166,6 +171,7 @@ impl Records {
             self.history.load().add(sealed);
             self.log.remove(number)?;
         }
+        self.history.load().catch_up(CATCH_UP_FILES);
         Ok(())
     }
 
@@ -228,13 +234,15 @@ impl Records {
                 log.remove(number)?;
             }
         }
-        match fs::remove_dir_all(&self.trail) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(files::io("remove", &self.trail)(error).into());
+        for folder in [&self.index, &self.trail] {
+            match fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(files::io("remove", folder)(error).into());
+                }
+                Ok(()) | Err(_) => {}
             }
-            Ok(()) | Err(_) => {}
         }
-        self.history.store(Arc::new(History::open(self.log.clone(), &self.trail)?));
+        self.history.store(Arc::new(History::open(self.log.clone(), &self.trail, &self.index)?));
         Ok(())
     }
 }

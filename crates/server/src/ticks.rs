@@ -115,8 +115,6 @@ pub(crate) async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(node.until_due()) => node.tick().await,
-            // Something is due before that; how long to sleep is asked again.
-            () = node.sooner.notified() => {}
             () = stopping(&mut stop) => return,
         }
     }
@@ -134,31 +132,15 @@ impl Node {
         self.state.load().next_deadline(self.deletion_delay_seconds)
     }
 
-    /// Longest time to sleep.
-    fn longest(&self) -> Duration {
-        Duration::try_from(self.seal_every).unwrap_or_default().clamp(SHORTEST, INTERVAL)
-    }
-
-    /// How long to sleep.
+    /// How long to sleep. What is agreed meanwhile and is due before the next look waits for it: a waiting period is at least seven
+    /// days, but imported material may expire, or an overdue key be enabled again, within it.
     fn until_due(&self) -> Duration {
-        self.soon().unwrap_or_else(|| self.longest())
-    }
-
-    /// How long it is until something is due, if that is sooner than the longest sleep.
-    fn soon(&self) -> Option<Duration> {
+        let longest = Duration::try_from(self.seal_every).unwrap_or_default().clamp(SHORTEST, INTERVAL);
         if self.clock.is_virtual() || self.health.is_held() || self.health.is_broken() {
-            return None;
+            return longest;
         }
-        let due = self.next_due()?.duration_since(self.clock.now());
-        let due = Duration::try_from(due).unwrap_or_default().max(SHORTEST);
-        Some(due).filter(|due| *due < self.longest())
-    }
-
-    /// After a change: wakes the loop where something is due before its next look.
-    pub(crate) fn look_sooner(&self) {
-        if self.soon().is_some() {
-            self.sooner.notify_one();
-        }
+        let due = self.next_due().map(|due| due.duration_since(self.clock.now()));
+        due.map_or(longest, |due| Duration::try_from(due).unwrap_or_default().clamp(SHORTEST, longest))
     }
 
     /// One look.

@@ -128,12 +128,16 @@ impl Node {
         (self.history, self.log) = (None, None);
         let limits = Limits { segment_bytes: 12_000, ..Limits::default() };
         let log = Arc::new(AuditLog::with_limits(self.dir.path(), limits).unwrap());
-        self.history = Some(History::open(log.clone(), &self.trail()).unwrap());
+        self.history = Some(History::open(log.clone(), &self.trail(), &self.index()).unwrap());
         self.log = Some(log);
     }
 
     fn trail(&self) -> std::path::PathBuf {
         self.dir.path().join("trail")
+    }
+
+    fn index(&self) -> std::path::PathBuf {
+        self.dir.path().join("lookup")
     }
 
     fn log(&self) -> &AuditLog {
@@ -331,9 +335,177 @@ fn a_damaged_trail_is_an_error_and_a_shortened_one_is_not() {
     assert_eq!(node.ids(&all()), [""; 0]);
 }
 
+/// The files below `folder`, by name.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
+    files.sort();
+    files
+}
+
+/// Ten sealed files, the newest last: in file `n` a call of its own at `ago(600 - 60 * n)`, and one a second later that all have.
+fn ten_files() -> Node {
+    let node = Node::new();
+    for n in 0..10 {
+        let seconds_ago = 600 - 60 * i64::from(n);
+        let own = |text: &str| &*format!("{text}{n}").leak();
+        let (name, user, key) = (own("Own"), User::Named(own("user")), Some(own("arn:aws:kms:us-west-2:1:key/")));
+        node.append(&Call { name, user, key, ..call(n, seconds_ago) });
+        node.append(&call(100 + n, seconds_ago - 1));
+        node.seal();
+    }
+    assert_eq!(files(&node.trail()).len(), 10);
+    node
+}
+
+/// Puts into the files for which `which` says so what no lookup can read.
+fn spoil(node: &Node, which: impl Fn(usize) -> bool) {
+    let mut files = files(&node.trail());
+    files.sort_by_key(|file| file.file_name().map(|name| name.to_owned()));
+    let spoilt = files.iter().enumerate().filter(|(n, _)| which(*n));
+    spoilt.for_each(|(_, file)| fs::write(file, "spoilt").unwrap());
+}
+
+fn by(attribute: Attribute, value: &str) -> Query {
+    Query { attribute: Some((attribute, value.to_owned())), ..all() }
+}
+
+/// What only file 4 of [`ten_files`] has.
+fn only_in_file_4() -> [Query; 5] {
+    [
+        by(Attribute::EventId, "0004"),
+        by(Attribute::EventName, "Own4"),
+        by(Attribute::Username, "user4"),
+        by(Attribute::AccessKeyId, "AKIAUSER4"),
+        by(Attribute::ResourceName, "arn:aws:kms:us-west-2:1:key/4"),
+    ]
+}
+
+#[test]
+fn a_lookup_opens_only_files_that_hold_what_it_looks_for() {
+    let mut node = ten_files();
+    spoil(&node, |n| n != 4);
+    for _ in 0..2 {
+        for query in only_in_file_4() {
+            assert_eq!(node.ids(&query), ["0004"], "{query:?}");
+        }
+        assert_eq!(node.ids(&by(Attribute::ResourceName, "nowhere")), [""; 0]);
+        node.restart();
+    }
+    // Without the index there is no other way than to open them.
+    fs::remove_dir_all(node.index()).unwrap();
+    node.restart();
+    let refused = node.history().lookup(&only_in_file_4()[0], now()).unwrap_err();
+    assert!(matches!(refused, LookupError::Unreadable(Error::Trail { .. })), "{refused}");
+}
+
+#[test]
+fn a_page_opens_only_the_files_that_it_needs() {
+    for query in [all(), by(Attribute::EventName, "Decrypt"), by(Attribute::ResourceType, "AWS::KMS::Key")] {
+        let node = ten_files();
+        let query = Query { limit: Some(1), ..query };
+        let mut tokens = vec![None];
+        while let Some(token) = node
+            .history()
+            .lookup(&Query { token: tokens.last().unwrap().clone(), ..query.clone() }, now())
+            .unwrap()
+            .token
+        {
+            tokens.push(Some(token));
+        }
+        let pages = |token: &Option<String>| {
+            let page = node.history().lookup(&Query { token: token.clone(), ..query.clone() }, now());
+            page.map(|page| page.events[0].event_id.clone())
+        };
+        let (first, middle) = (&tokens[0], &tokens[tokens.len() / 2]);
+        let expected = pages(middle).unwrap();
+        assert_eq!(pages(first).unwrap(), "006d");
+        // A page looks one event further, for the token.
+        spoil(&node, |n| n < 8);
+        assert_eq!(pages(first).unwrap(), "006d", "the newest page leaves the older files alone");
+
+        let node = ten_files();
+        spoil(&node, |n| !(3..=5).contains(&n));
+        let page = node.history().lookup(&Query { token: middle.clone(), ..query.clone() }, now()).unwrap();
+        assert_eq!(page.events[0].event_id, expected, "a later page leaves the newer files alone");
+    }
+}
+
+#[test]
+fn a_lost_or_damaged_index_is_written_again() {
+    let whole = {
+        let node = ten_files();
+        let [file] = &files(&node.index())[..] else { panic!("one day, one file") };
+        fs::read(file).unwrap()
+    };
+    let flipped = |at: usize| [&whole[..at], &[whole[at] ^ 1], &whole[at + 1..]].concat();
+    let other_version = [b"QULOOK00", &whole[8..]].concat();
+    let damages = [
+        None,
+        Some(Vec::new()),
+        Some(whole[..4].to_vec()),
+        Some(whole[..whole.len() - 1].to_vec()),
+        Some([&whole[..], &whole[8..50]].concat()),
+        Some(flipped(20)),
+        Some(flipped(whole.len() / 2)),
+        Some(other_version),
+        Some(vec![0xff; whole.len()]),
+    ];
+    for (n, damage) in damages.iter().enumerate() {
+        for restart in [false, true] {
+            let mut node = ten_files();
+            let [file] = &files(&node.index())[..] else { panic!("one day, one file") };
+            match damage {
+                None => fs::remove_file(file).unwrap(),
+                Some(bytes) => fs::write(file, bytes).unwrap(),
+            }
+            if restart {
+                node.restart();
+            }
+            for query in only_in_file_4() {
+                assert_eq!(node.ids(&query), ["0004"], "damage {n}");
+            }
+            node.append(&call(50, 1));
+            node.seal();
+            assert_eq!(node.ids(&by(Attribute::EventId, "0032")), ["0032"]);
+            node.restart();
+            assert_eq!(node.ids(&by(Attribute::EventId, "nothing")), [""; 0]);
+            spoil(&node, |n| n != 4);
+            node.restart();
+            for query in only_in_file_4() {
+                assert_eq!(node.ids(&query), ["0004"], "damage {n} was mended");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_an_index_is_caught_up_with() {
+    let mut node = ten_files();
+    fs::remove_dir_all(node.index()).unwrap();
+    node.restart();
+    assert!(!node.history().catch_up(4));
+    assert!(!node.history().catch_up(6), "it cannot know yet that these were the last");
+    assert!(node.history().catch_up(1));
+    spoil(&node, |n| n != 4);
+    node.restart();
+    assert_eq!(node.ids(&only_in_file_4()[0]), ["0004"]);
+}
+
+#[test]
+fn an_index_that_cannot_be_written_costs_time_and_nothing_else() {
+    let node = Node::new();
+    // A file stands where the folder should be.
+    fs::write(node.index(), "in the way").unwrap();
+    node.append(&call(1, 10));
+    node.seal();
+    assert_eq!(node.ids(&by(Attribute::EventId, "0001")), ["0001"]);
+    assert_eq!(node.ids(&by(Attribute::EventId, "0002")), [""; 0]);
+    fs::remove_file(node.index()).unwrap();
+    assert_eq!(node.ids(&by(Attribute::EventId, "0002")), [""; 0]);
+    spoil(&node, |_| true);
+    assert_eq!(node.ids(&by(Attribute::EventId, "0002")), [""; 0], "it was written as soon as it could be");
 }
 
 /// One step of a random history.
@@ -345,7 +517,33 @@ enum Step {
     Rotate,
     Seal,
     Restart,
+    /// Something happens to an index file.
+    Harm(Harm, prop::sample::Index),
+    CatchUp(usize),
     Look,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    Lost,
+    Cut,
+    Flipped,
+}
+
+impl Harm {
+    fn befall(self, file: &Path, at: prop::sample::Index) {
+        let mut bytes = fs::read(file).unwrap();
+        match self {
+            Harm::Lost => return fs::remove_file(file).unwrap(),
+            Harm::Cut => bytes.truncate(at.index(bytes.len() + 1)),
+            Harm::Flipped if bytes.is_empty() => {}
+            Harm::Flipped => {
+                let at = at.index(bytes.len());
+                bytes[at] ^= 4;
+            }
+        }
+        fs::write(file, bytes).unwrap();
+    }
 }
 
 fn any_call() -> impl Strategy<Value = Call> {
@@ -372,7 +570,10 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Rotate),
         2 => Just(Step::Seal),
         1 => Just(Step::Restart),
-        2 => Just(Step::Look),
+        1 => (prop::sample::select(vec![Harm::Lost, Harm::Cut, Harm::Flipped]), any::<prop::sample::Index>())
+            .prop_map(|(harm, at)| Step::Harm(harm, at)),
+        1 => (0..5usize).prop_map(Step::CatchUp),
+        3 => Just(Step::Look),
     ]
 }
 
@@ -386,6 +587,9 @@ fn any_query() -> impl Strategy<Value = Query> {
         (Attribute::ReadOnly, "maybe"),
         (Attribute::Username, "root"),
         (Attribute::Username, "i-1"),
+        (Attribute::Username, "alice"),
+        (Attribute::ResourceName, "arn:aws:kms:us-west-2:111122223333:key/b"),
+        (Attribute::ResourceName, "arn:aws:kms:us-west-2:111122223333:key/none"),
         (Attribute::ResourceType, "AWS::KMS::Key"),
         (Attribute::ResourceName, KEY),
         (Attribute::EventSource, "kms.amazonaws.com"),
@@ -393,12 +597,14 @@ fn any_query() -> impl Strategy<Value = Query> {
     ]);
     let attribute = prop::option::of(attribute.prop_map(|(attribute, value)| (attribute, value.to_owned())));
     let time = || prop::option::weighted(0.3, prop_oneof![0..30i64, 0..400_000i64]);
-    (attribute, time(), time(), prop::option::of(1..8usize)).prop_map(|(attribute, a, b, limit)| {
+    let place = (prop::sample::select(vec![1, 1, 2u8]), prop::sample::select(vec![1, 1, 2u8]));
+    (attribute, time(), time(), prop::option::of(1..8usize), place).prop_map(|(attribute, a, b, limit, place)| {
         let (start, end) = match (a, b) {
             (Some(a), Some(b)) => (Some(a.max(b)), Some(a.min(b))),
             other => other,
         };
-        Query { attribute, start: start.map(ago), end: end.map(ago), limit, ..all() }
+        let (account, region) = (account(place.0), region(place.1));
+        Query { account, region, attribute, start: start.map(ago), end: end.map(ago), limit, token: None }
     })
 }
 
@@ -457,9 +663,19 @@ proptest! {
                 Step::Rotate => node.log().rotate().unwrap(),
                 Step::Seal => node.seal(),
                 Step::Restart => node.restart(),
+                Step::Harm(harm, at) => {
+                    let files = files(&node.index());
+                    if !files.is_empty() {
+                        harm.befall(&files[at.index(files.len())], at);
+                    }
+                }
+                Step::CatchUp(most) => {
+                    node.history().catch_up(most);
+                }
                 Step::Look => {
                     newest.take().map_or(Ok(()), Receipt::wait).unwrap();
-                    prop_assert_eq!(look_through(&node, &queries[0]), naive(&calls, &queries[0]));
+                    let query = &queries[calls.len() % queries.len()];
+                    prop_assert_eq!(look_through(&node, query), naive(&calls, query));
                 }
             }
         }

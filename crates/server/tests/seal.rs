@@ -121,6 +121,18 @@ fn sealing_again_writes_the_same_files() {
 }
 
 #[test]
+fn a_large_day_goes_into_several_files() {
+    let long =
+        |id| record(id, "2026-05-20T20:45:30Z", "us-west-2", "111122223333").replace("note", &"n".repeat(600_000));
+    let records: Vec<String> = (0..5).map(long).collect();
+    let files = log_files(7, bytes(&records)).unwrap();
+    let events: Vec<usize> = files.iter().map(|file| file.sealed.events).collect();
+    assert_eq!(events, [2, 2, 1]);
+    let names: std::collections::BTreeSet<_> = files.iter().map(|file| &file.sealed.path).collect();
+    assert_eq!(names.len(), 3);
+}
+
+#[test]
 fn a_record_that_cannot_be_filed_is_named() {
     let whole = record(1, "2026-05-20T23:59:59Z", "us-west-2", "111122223333");
     for (bad, missing) in [
@@ -143,7 +155,7 @@ fn closed_segments_move_into_the_trail() {
     let dir = tempdir().unwrap();
     let trail = dir.path().join("trail");
     let log = Arc::new(AuditLog::open(dir.path()).unwrap());
-    let history = History::open(log.clone(), &trail).unwrap();
+    let history = History::open(log.clone(), &trail, &dir.path().join("lookup")).unwrap();
     for record in four() {
         log.append(record.as_bytes()).and_then(Receipt::wait).unwrap();
     }

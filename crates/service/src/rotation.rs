@@ -9,8 +9,7 @@ use serde_json::json;
 
 use crate::decide::Change;
 use crate::record::ServiceEvent;
-use crate::shared;
-use crate::state::{Key, Material, Rotated, State};
+use crate::state::{Key, Material, Name, Rotated, State, encode_key};
 
 /// What brought a rotation about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,11 +35,11 @@ impl RotationKind {
 /// A rotation, to be committed.
 pub(crate) struct Rotation {
     pub(crate) change: Change,
-    /// The RotateKey event, then those of the replicas that are brought into step.
+    /// One RotateKey event for each key.
     pub(crate) records: Vec<Vec<u8>>,
 }
 
-/// Makes `material` the current one of `key` and of its replicas. `id` is the UUID of the record.
+/// Makes `material` the current one of `key`. `id` is the UUID of the record.
 ///
 /// An automatic rotation begins a new period; one on demand leaves the schedule as it is.
 pub(crate) fn rotate(
@@ -57,7 +56,8 @@ pub(crate) fn rotate(
     if let (RotationKind::Automatic, Some(schedule)) = (kind, &mut new.rotation) {
         schedule.next = schedule.period.after(now);
     }
-    let (change, followed) = shared::change(state, key, &new, now);
+    let name = Name::Key(key.arn);
+    let change = Change::on(name.clone(), state.key_version(&key.arn)).put(name, encode_key(&new));
     // Source: AWS KMS Developer Guide, CloudTrail example of RotateKey.
     let details = json!({
         "rotationType": kind.as_str(),
@@ -67,6 +67,5 @@ pub(crate) fn rotate(
         "keyId": key.arn.key.to_string(),
     });
     let event = ServiceEvent { name: "RotateKey", key: key.arn, details };
-    let records = std::iter::once(event.record(now, id)).chain(followed).collect();
-    Rotation { change, records }
+    Rotation { change, records: vec![event.record(now, id)] }
 }

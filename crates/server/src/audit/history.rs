@@ -8,6 +8,8 @@
 //! Source: CloudTrail API Reference, LookupEvents.
 
 mod files;
+mod index;
+mod row;
 mod search;
 mod tail;
 
@@ -18,61 +20,15 @@ use files::Files;
 use jiff::SignedDuration;
 use search::{Found, Search};
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tail::{Rows, Tail};
+
+pub use trail::lookup::{Attribute, UnknownAttribute};
 
 /// How far back a lookup sees. Source: CloudTrail API Reference, LookupEvents.
 const REACH: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Most events on a page, and the default. Source: CloudTrail API Reference, LookupEvents, `MaxResults`.
 pub const PAGE_EVENTS: usize = 50;
-
-/// What an event is looked up by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attribute {
-    /// The event's own ID.
-    EventId,
-    /// The operation.
-    EventName,
-    /// `true` or `false`.
-    ReadOnly,
-    /// The caller's name.
-    Username,
-    /// The type of a resource: `AWS::KMS::Key`.
-    ResourceType,
-    /// The ARN of a resource.
-    ResourceName,
-    /// The service: `kms.amazonaws.com`.
-    EventSource,
-    /// The access key that signed the call.
-    AccessKeyId,
-}
-
-impl FromStr for Attribute {
-    type Err = UnknownAttribute;
-
-    fn from_str(text: &str) -> Result<Attribute, UnknownAttribute> {
-        Ok(match text {
-            "EventId" => Attribute::EventId,
-            "EventName" => Attribute::EventName,
-            "ReadOnly" => Attribute::ReadOnly,
-            "Username" => Attribute::Username,
-            "ResourceType" => Attribute::ResourceType,
-            "ResourceName" => Attribute::ResourceName,
-            "EventSource" => Attribute::EventSource,
-            "AccessKeyId" => Attribute::AccessKeyId,
-            _ => return Err(UnknownAttribute { given: text.to_owned() }),
-        })
-    }
-}
-
-/// A text that names no lookup attribute.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is not a lookup attribute")]
-pub struct UnknownAttribute {
-    /// The text.
-    pub given: String,
-}
 
 /// One page of history, as it is asked for.
 #[derive(Debug, Clone)]
@@ -174,12 +130,13 @@ pub struct History {
 }
 
 impl History {
-    /// The history of `log` and of the files that are in the folder `trail` now. No file is opened.
+    /// The history of `log` and of the files that are in the folder `trail` now; what is known of these is kept in the folder
+    /// `index`. No file is opened.
     ///
     /// # Errors
     /// [`Error::File`] when a folder cannot be listed. A trail that does not exist yet is empty.
-    pub fn open(log: Arc<AuditLog>, trail: &Path) -> Result<History, Error> {
-        Ok(History { log, files: Files::list(trail)?, tail: Mutex::default() })
+    pub fn open(log: Arc<AuditLog>, trail: &Path, index: &Path) -> Result<History, Error> {
+        Ok(History { log, files: Files::list(trail, index)?, tail: Mutex::default() })
     }
 
     /// The folder that segments are sealed into.
@@ -188,8 +145,17 @@ impl History {
     }
 
     /// Takes up files that were just sealed; one that is known already stays as it is.
+    ///
+    /// What they hold is then in the index, durably. Where that could not be written, lookups open the files instead: the index
+    /// is derived from them and never an answer of its own.
     pub fn add(&self, sealed: Vec<Sealed>) {
         self.files.add(sealed);
+    }
+
+    /// Reads up to `most` files that the index does not know yet, so that lookups need not: those of a folder that was made
+    /// before there was an index, or whose index was lost. Whether none is left.
+    pub fn catch_up(&self, most: usize) -> bool {
+        self.files.catch_up(most)
     }
 
     /// One page of the events that match `query`, at most 90 days before `now`.

@@ -1,6 +1,6 @@
 //! Sealing: the records of a closed segment as CloudTrail log files, in CloudTrail's own layout and names.
 //!
-//! A segment's records go into one file for each account, Region and day:
+//! A segment's records go into a file for each account, Region and day, and into a next one when that has grown large:
 //! `AWSLogs/<account>/CloudTrail/<region>/YYYY/MM/DD/<account>_CloudTrail_<region>_YYYYMMDDTHHMMZ_<16 letters>.json.gz`.
 //! The time in the name is the minute of the latest event in the file, and the letters are drawn from the segment's number
 //! and the file's content, so sealing the same segment again, after a crash, writes the same names and bytes.
@@ -8,7 +8,7 @@
 //! Source: CloudTrail User Guide, "CloudTrail log file examples" (file name format).
 
 use super::Error;
-use super::event::Filing;
+use super::filing::Filing;
 use super::segment::sync_folder;
 use api::{AccountId, Region, Timestamp};
 use aws_lc_rs::digest;
@@ -18,6 +18,11 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use trail::lookup::Record;
+use trail::marks::{Marker, Marks};
+
+/// A log file with this much JSON takes no more records, so that a lookup that needs one record of it inflates little more.
+const FILE_JSON_BYTES: usize = 1 << 20;
 
 /// What is in one log file of the trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub struct Sealed {
     pub until: Timestamp,
     /// How many events there are; 1 or more.
     pub events: usize,
+    /// What its records can be looked up by; `None` where one of them cannot be looked up at all.
+    pub marks: Option<Marks>,
 }
 
 /// A log file that is not written yet.
@@ -45,25 +52,31 @@ pub struct LogFile {
     pub gzip: Vec<u8>,
 }
 
-/// The log files of segment `segment`, ordered by account, Region and day. The records keep their order and their bytes.
+/// The log files of segment `segment`, by account, Region and day, then as the records came. The records keep their order and their bytes.
 ///
 /// # Errors
 /// [`Error::Unfiled`] for a record without `eventTime`, `awsRegion` or `recipientAccountId`.
 pub fn log_files<'a>(segment: u64, records: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<LogFile>, Error> {
-    let mut days: BTreeMap<(AccountId, Region, String), Day> = BTreeMap::new();
+    let mut days: BTreeMap<(AccountId, Region, String), Vec<Part>> = BTreeMap::new();
     for (index, record) in records.into_iter().enumerate() {
         let place = place(record).map_err(|missing| Error::Unfiled { segment, index, missing })?;
         let date = place.time.strftime("%Y/%m/%d").to_string();
-        days.entry((place.account, place.region, date)).or_insert_with(|| Day::new(place.time)).add(place.time, record);
+        let parts = days.entry((place.account, place.region, date)).or_default();
+        if parts.last().is_none_or(|part| part.json.len() >= FILE_JSON_BYTES) {
+            parts.push(Part::new(place.time));
+        }
+        parts.last_mut().expect("one was there or was just pushed").add(place.time, record);
     }
     let mut compressor = Compressor::new(CompressionLvl::default());
-    let files = days.into_iter().map(|((account, region, date), day)| {
-        let json = [&day.json[..], b"]}"].concat();
-        let minute = day.until.strftime("%Y%m%dT%H%MZ");
+    let parts = days.into_iter().flat_map(|(place, parts)| parts.into_iter().map(move |part| (place.clone(), part)));
+    let files = parts.map(|((account, region, date), part)| {
+        let json = [&part.json[..], b"]}"].concat();
+        let minute = part.until.strftime("%Y%m%dT%H%MZ");
         let letters = letters(segment, &json);
         let name = format!("{account}_CloudTrail_{region}_{minute}_{letters}.json.gz");
         let path = PathBuf::from(format!("AWSLogs/{account}/CloudTrail/{region}/{date}/{name}"));
-        let sealed = Sealed { account, region, path, since: day.since, until: day.until, events: day.events };
+        let Part { since, until, events, .. } = part;
+        let sealed = Sealed { account, region, path, since, until, events, marks: part.marker.map(Marker::finish) };
         LogFile { sealed, gzip: gzip(&mut compressor, &json) }
     });
     Ok(files.collect())
@@ -99,17 +112,20 @@ fn write(trail: &Path, file: &LogFile) -> Result<(), Error> {
     write().map_err(|source| Error::file("write", &path, source))
 }
 
-/// The records of one account, Region and day, as they come.
-struct Day {
+/// The records of one file, as they come.
+struct Part {
     json: Vec<u8>,
     since: Timestamp,
     until: Timestamp,
     events: usize,
+    /// `None` from the first record on that cannot be looked up.
+    marker: Option<Marker>,
 }
 
-impl Day {
-    fn new(time: Timestamp) -> Day {
-        Day { json: b"{\"Records\":[".to_vec(), since: time, until: time, events: 0 }
+impl Part {
+    fn new(time: Timestamp) -> Part {
+        let marker = Some(Marker::default());
+        Part { json: b"{\"Records\":[".to_vec(), since: time, until: time, events: 0, marker }
     }
 
     fn add(&mut self, time: Timestamp, record: &[u8]) {
@@ -119,6 +135,11 @@ impl Day {
         self.json.extend_from_slice(record);
         (self.since, self.until) = (self.since.min(time), self.until.max(time));
         self.events += 1;
+        let read = std::str::from_utf8(record).ok().and_then(Record::parse);
+        match (&mut self.marker, read) {
+            (Some(marker), Some(record)) => marker.add(&record),
+            (marker, _) => *marker = None,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a query asks for, and the best answer so far.
 
-use super::{Attribute, Item, LookupError, PAGE_EVENTS, Page, Query, REACH, Resource};
-use crate::audit::event::{Event, Named};
+use super::{Item, LookupError, PAGE_EVENTS, Page, Query, REACH, Resource};
 use api::Timestamp;
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
+use trail::lookup::{self, Record, Wanted};
 
 /// Longest token that is looked at; ours are under 200 bytes.
 const TOKEN_BYTES: usize = 1024;
@@ -14,6 +14,7 @@ const TOKEN_BYTES: usize = 1024;
 /// A checked query.
 pub(super) struct Search<'a> {
     pub(super) query: &'a Query,
+    wanted: Option<Wanted<'a>>,
     account: String,
     earliest: Timestamp,
     latest: Timestamp,
@@ -42,6 +43,7 @@ impl Search<'_> {
         };
         Ok(Search {
             query,
+            wanted: query.attribute.as_ref().map(|(attribute, value)| Wanted::new(*attribute, value)),
             account: query.account.to_string(),
             earliest: query.start.map_or(reach, |start| start.max(reach)),
             latest: query.end.unwrap_or(Timestamp::MAX),
@@ -62,32 +64,14 @@ impl Search<'_> {
         before && since <= self.latest
     }
 
-    fn matches(&self, event: &Event<'_>) -> bool {
-        let Some((attribute, value)) = &self.query.attribute else { return true };
-        let value = value.as_str();
-        match attribute {
-            Attribute::EventId => event.event_id == value,
-            Attribute::EventName => event.event_name == value,
-            Attribute::EventSource => event.event_source == value,
-            Attribute::ReadOnly => {
-                event.read_only.is_some_and(|read_only| (if read_only { "true" } else { "false" }) == value)
-            }
-            Attribute::Username => event.username() == Some(value),
-            Attribute::AccessKeyId => event.access_key_id() == Some(value),
-            Attribute::ResourceType => event.resources().iter().any(|resource| resource.kind.as_deref() == Some(value)),
-            Attribute::ResourceName => event.resources().iter().any(|resource| resource.name.as_deref() == Some(value)),
-        }
+    /// Whether `json`, a record unread, may be looked for.
+    pub(super) fn may_match(&self, json: &[u8]) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.may_be(json))
     }
 
-    /// Whether `json` may hold a match: the value stands in it as it is, or something in it is escaped.
-    pub(super) fn may_match(&self, json: &[u8]) -> bool {
-        match &self.query.attribute {
-            // These two are not in the record as they are looked up.
-            None | Some((Attribute::ReadOnly | Attribute::Username, _)) => true,
-            Some((_, value)) => {
-                memchr::memmem::find(json, value.as_bytes()).is_some() || memchr::memchr(b'\\', json).is_some()
-            }
-        }
+    /// The mark that a file has where what is looked for is in it; `None` where that is every event.
+    pub(super) fn mark(&self) -> Option<u32> {
+        self.wanted.as_ref().map(Wanted::mark)
     }
 }
 
@@ -147,18 +131,18 @@ impl Found<'_> {
         self.search.spans(time) && time >= self.floor()
     }
 
-    pub(super) fn offer(&mut self, time: Timestamp, event: &Event<'_>, record: &str) {
-        let search = self.search;
-        let here = event.aws_region == search.query.region.as_str()
-            && event.recipient_account_id.as_deref() == Some(search.account.as_str());
-        if !self.wants(time) || !here || !search.matches(event) {
+    pub(super) fn offer(&mut self, record: &Record<'_>, text: &str) {
+        let (search, time) = (self.search, record.event_time);
+        let here = record.aws_region == search.query.region.as_str()
+            && record.recipient_account_id.as_deref() == Some(search.account.as_str());
+        if !self.wants(time) || !here || !search.wanted.as_ref().is_none_or(|wanted| wanted.is(record)) {
             return;
         }
-        let place = (time, event.event_id.clone().into_owned());
+        let place = (time, record.event_id.clone().into_owned());
         if search.after.as_ref().is_some_and(|after| place >= *after) {
             return;
         }
-        self.events.entry(place).or_insert_with(|| item(time, event, record));
+        self.events.entry(place).or_insert_with(|| item(record, text));
         if self.events.len() > search.limit + 1 {
             self.events.pop_first();
         }
@@ -174,21 +158,21 @@ impl Found<'_> {
     }
 }
 
-fn item(time: Timestamp, event: &Event<'_>, record: &str) -> Item {
+fn item(record: &Record<'_>, text: &str) -> Item {
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    let resource = |resource: &Named<'_>| Resource {
+    let resource = |resource: &lookup::Resource<'_>| Resource {
         kind: owned(resource.kind.as_deref()),
         name: owned(resource.name.as_deref()),
     };
     Item {
-        event_id: event.event_id.clone().into_owned(),
-        event_name: event.event_name.clone().into_owned(),
-        read_only: event.read_only,
-        access_key_id: owned(event.access_key_id()),
-        event_time: time,
-        event_source: event.event_source.clone().into_owned(),
-        username: owned(event.username()),
-        resources: event.resources().iter().map(resource).collect(),
-        record: record.to_owned(),
+        event_id: record.event_id.clone().into_owned(),
+        event_name: record.event_name.clone().into_owned(),
+        read_only: record.read_only,
+        access_key_id: owned(record.access_key_id()),
+        event_time: record.event_time,
+        event_source: record.event_source.clone().into_owned(),
+        username: owned(record.username()),
+        resources: record.resources().iter().map(resource).collect(),
+        record: text.to_owned(),
     }
 }

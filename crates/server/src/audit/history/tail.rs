@@ -2,10 +2,10 @@
 
 use super::search::Found;
 use crate::audit::Error;
-use crate::audit::event::Event;
 use crate::audit::segment::Segment;
 use api::Timestamp;
 use std::ops::Range;
+use trail::lookup::Record;
 
 /// Records in memory with their times, so that a lookup parses only those it may answer with.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Rows {
         for (index, record) in segment.records().enumerate() {
             let unfiled = |missing| Error::Unfiled { segment: segment.number(), index, missing };
             let text = std::str::from_utf8(record.bytes).map_err(|_| unfiled("JSON object"))?;
-            let (time, _) = event(text).ok_or_else(|| unfiled("time, ID and name of an event"))?;
+            let time = Record::parse(text).ok_or_else(|| unfiled("time, ID and name of an event"))?.event_time;
             let start = self.text.len();
             self.text.push_str(text);
             self.rows.push((time, start..self.text.len()));
@@ -40,9 +40,9 @@ impl Rows {
             let text = &self.text[range.clone()];
             if found.wants(*time)
                 && found.search.may_match(text.as_bytes())
-                && let Some((time, event)) = event(text)
+                && let Some(record) = Record::parse(text)
             {
-                found.offer(time, &event, text);
+                found.offer(&record, text);
             }
         }
     }
@@ -55,10 +55,4 @@ pub(super) struct Tail {
     /// How much of the segment's file is in `rows`.
     pub(super) read_to: u64,
     pub(super) rows: Rows,
-}
-
-/// A record's time and what a lookup reads of it; `None` where it is no event.
-pub(super) fn event(text: &str) -> Option<(Timestamp, Event<'_>)> {
-    let event: Event<'_> = serde_json::from_str(text).ok()?;
-    Some((event.event_time.parse().ok()?, event))
 }
