@@ -62,6 +62,8 @@ pub enum Needs {
     Nothing,
     /// The key must be usable: cryptographic operations.
     Usable,
+    /// The key must be usable, and not on its way to another role: ReplicateKey.
+    Replicable,
     /// A change of automatic rotation: neither disabled nor waiting for deletion nor being made. That material is imported or in a
     /// custom key store is refused for its origin, not for its state.
     Rotation,
@@ -187,12 +189,14 @@ pub static OPERATIONS: &[Operation] = &[
     kms("ListResourceTags", "kms:ListResourceTags", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("PutKeyPolicy", "kms:PutKeyPolicy", Keys::Id, Needs::Nothing, false, &["KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"]),
     crypto("ReEncrypt", "kms:ReEncryptTo", Keys::CiphertextAndDestination, EncryptDecrypt, &["SourceEncryptionAlgorithm", "SourceEncryptionContext", "SourceKeyId", "DestinationKeyId", "DestinationEncryptionAlgorithm", "DestinationEncryptionContext", "DryRun", "DryRunModifiers"]),
+    kms("ReplicateKey", "kms:ReplicateKey", Keys::Id, Needs::Replicable, false, &["KeyId", "ReplicaRegion", "BypassPolicyLockoutSafetyCheck", "Description", "Tags"]),
     kms("RotateKeyOnDemand", "kms:RotateKeyOnDemand", Keys::Id, Needs::Usable, false, &["KeyId"]),
     kms("ScheduleKeyDeletion", "kms:ScheduleKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId", "PendingWindowInDays"]),
     kms("TagResource", "kms:TagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Tags"]),
     kms("UntagResource", "kms:UntagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "TagKeys"]),
     kms("UpdateAlias", "kms:UpdateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
     kms("UpdateKeyDescription", "kms:UpdateKeyDescription", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Description"]),
+    kms("UpdatePrimaryRegion", "kms:UpdatePrimaryRegion", Keys::Id, Needs::Decision, false, &["KeyId", "PrimaryRegion"]),
     Operation { service: Service::Sts, name: "GetCallerIdentity", action: "sts:GetCallerIdentity", keys: Keys::None, usage: None, needs: Needs::Nothing, slow: false, read_only: true, across_accounts: false, recorded: &[] },
 ];
 

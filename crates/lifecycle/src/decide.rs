@@ -2,6 +2,7 @@
 
 use api::Timestamp;
 
+use crate::time::{UPDATING_SECONDS, later};
 use crate::{PendingWindow, Refusal, State};
 
 /// A command to a key's life.
@@ -11,10 +12,16 @@ pub enum Command {
     Enable,
     /// DisableKey.
     Disable,
-    /// ScheduleKeyDeletion with its waiting period.
+    /// ScheduleKeyDeletion with its waiting period, of a key without replicas.
     ScheduleDeletion(PendingWindow),
+    /// ScheduleKeyDeletion of a primary that has replicas: its waiting period begins when the last of them is deleted.
+    ScheduleAfterReplicas(PendingWindow),
     /// CancelKeyDeletion.
     CancelDeletion,
+    /// UpdatePrimaryRegion, to the old primary and to the new one.
+    MovePrimary,
+    /// To a primary: its last replica has just been deleted. Not a caller's command: nothing refuses it.
+    LoseLastReplica,
 }
 
 /// What a command, or time, does to a key.
@@ -32,13 +39,16 @@ pub enum Change {
 ///
 /// # Guarantees
 /// - A deletion date is always a whole waiting period after `now`.
+/// - A primary with replicas has no deletion date: it gets one when it has lost the last of them.
 /// - Cancelling leads to Disabled, whatever the key was before (AWS KMS API Reference, CancelKeyDeletion).
 /// - Nothing but time (`due`) ever answers [`Change::Deleted`].
 ///
 /// # Errors
 /// The [`Refusal`] that the caller will read.
 pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Change, Refusal> {
-    use Command::{CancelDeletion, Disable, Enable, ScheduleDeletion};
+    use Command::{
+        CancelDeletion, Disable, Enable, LoseLastReplica, MovePrimary, ScheduleAfterReplicas, ScheduleDeletion,
+    };
     use State::{
         Creating, Disabled, Enabled, PendingDeletion, PendingImport, PendingReplicaDeletion, Unavailable, Updating,
     };
@@ -51,21 +61,48 @@ pub fn decide(state: &State, command: Command, now: Timestamp) -> Result<Change,
         (Unavailable { .. }, Enable) => Change::To(Unavailable { enabled: true }),
         (Unavailable { .. }, Disable) => Change::To(Unavailable { enabled: false }),
 
-        (Enabled | Disabled | PendingImport | Unavailable { .. } | Creating, ScheduleDeletion(window)) => {
+        (Enabled | Disabled | PendingImport | Unavailable { .. } | Creating { .. }, ScheduleDeletion(window)) => {
+            Change::To(PendingDeletion { deletion_date: window.after(now) })
+        }
+        (Enabled | Disabled | PendingImport | Unavailable { .. } | Creating { .. }, ScheduleAfterReplicas(window)) => {
+            Change::To(PendingReplicaDeletion { window })
+        }
+        (PendingReplicaDeletion { window }, LoseLastReplica) => {
             Change::To(PendingDeletion { deletion_date: window.after(now) })
         }
 
         (PendingDeletion { .. } | PendingReplicaDeletion { .. }, CancelDeletion) => Change::To(Disabled),
 
-        (PendingDeletion { .. }, Enable | Disable | ScheduleDeletion(_)) => return Err(Refusal::PendingDeletion),
-        (PendingReplicaDeletion { .. }, Enable | Disable | ScheduleDeletion(_)) => {
-            return Err(Refusal::PendingReplicaDeletion);
+        (Enabled | Updating { .. }, MovePrimary) => Change::To(Updating { until: later(now, UPDATING_SECONDS) }),
+
+        (
+            Creating { .. }
+            | Enabled
+            | Disabled
+            | PendingDeletion { .. }
+            | PendingImport
+            | Unavailable { .. }
+            | Updating { .. },
+            LoseLastReplica,
+        ) => Change::Stay,
+
+        (Disabled, MovePrimary) => return Err(Refusal::Disabled),
+        (PendingDeletion { .. }, Enable | Disable | ScheduleDeletion(_) | ScheduleAfterReplicas(_) | MovePrimary) => {
+            return Err(Refusal::PendingDeletion);
         }
-        (PendingImport, Enable | Disable) => return Err(Refusal::PendingImport),
-        (Creating, Enable | Disable) => return Err(Refusal::Creating),
-        (Updating, Enable | Disable | ScheduleDeletion(_)) => return Err(Refusal::Updating),
-        (Enabled | Disabled | PendingImport | Unavailable { .. } | Creating | Updating, CancelDeletion) => {
-            return Err(Refusal::NotPendingDeletion);
+        (
+            PendingReplicaDeletion { .. },
+            Enable | Disable | ScheduleDeletion(_) | ScheduleAfterReplicas(_) | MovePrimary,
+        ) => return Err(Refusal::PendingReplicaDeletion),
+        (PendingImport, Enable | Disable | MovePrimary) => return Err(Refusal::PendingImport),
+        (Unavailable { .. }, MovePrimary) => return Err(Refusal::Unavailable),
+        (Creating { .. }, Enable | Disable | MovePrimary) => return Err(Refusal::Creating),
+        (Updating { .. }, Enable | Disable | ScheduleDeletion(_) | ScheduleAfterReplicas(_)) => {
+            return Err(Refusal::Updating);
         }
+        (
+            Enabled | Disabled | PendingImport | Unavailable { .. } | Creating { .. } | Updating { .. },
+            CancelDeletion,
+        ) => return Err(Refusal::NotPendingDeletion),
     })
 }

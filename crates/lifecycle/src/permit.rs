@@ -44,33 +44,37 @@ pub fn permit(needs: Needs, state: &State) -> Result<(), Refusal> {
     match (needs, state) {
         (Needs::Nothing | Needs::Decision, _) => Ok(()),
 
-        (Needs::Usable, State::Enabled | State::Updating) => Ok(()),
-        (Needs::Usable, State::Disabled) => Err(Refusal::Disabled),
-        (Needs::Usable, State::PendingImport) => Err(Refusal::PendingImport),
-        (Needs::Usable, State::Unavailable { .. }) => Err(Refusal::Unavailable),
-        (Needs::Usable, State::Creating) => Err(Refusal::Creating),
+        (Needs::Usable | Needs::Replicable, State::Enabled) | (Needs::Usable, State::Updating { .. }) => Ok(()),
+        (Needs::Replicable, State::Updating { .. }) => Err(Refusal::Updating),
+        (Needs::Usable | Needs::Replicable, State::Disabled) => Err(Refusal::Disabled),
+        (Needs::Usable | Needs::Replicable, State::PendingImport) => Err(Refusal::PendingImport),
+        (Needs::Usable | Needs::Replicable, State::Unavailable { .. }) => Err(Refusal::Unavailable),
+        (Needs::Usable | Needs::Replicable, State::Creating { .. }) => Err(Refusal::Creating),
 
-        (Needs::Rotation, State::Enabled | State::PendingImport | State::Unavailable { .. } | State::Updating) => {
-            Ok(())
-        }
+        (
+            Needs::Rotation,
+            State::Enabled | State::PendingImport | State::Unavailable { .. } | State::Updating { .. },
+        ) => Ok(()),
         (Needs::Rotation, State::Disabled) => Err(Refusal::Disabled),
         (Needs::Rotation, State::PendingDeletion { .. }) => Err(Refusal::PendingDeletion),
         (Needs::Rotation, State::PendingReplicaDeletion { .. }) => Err(Refusal::PendingReplicaDeletion),
-        (Needs::Rotation, State::Creating) => Err(Refusal::Creating),
+        (Needs::Rotation, State::Creating { .. }) => Err(Refusal::Creating),
 
-        (Needs::Usable | Needs::NotPendingDeletion, State::PendingDeletion { .. }) => Err(Refusal::PendingDeletion),
-        (Needs::Usable | Needs::NotPendingDeletion, State::PendingReplicaDeletion { .. }) => {
+        (Needs::Usable | Needs::Replicable | Needs::NotPendingDeletion, State::PendingDeletion { .. }) => {
+            Err(Refusal::PendingDeletion)
+        }
+        (Needs::Usable | Needs::Replicable | Needs::NotPendingDeletion, State::PendingReplicaDeletion { .. }) => {
             Err(Refusal::PendingReplicaDeletion)
         }
 
         (
             Needs::NotPendingDeletion,
-            State::Creating
+            State::Creating { .. }
             | State::Enabled
             | State::Disabled
             | State::PendingImport
             | State::Unavailable { .. }
-            | State::Updating,
+            | State::Updating { .. },
         ) => Ok(()),
     }
 }

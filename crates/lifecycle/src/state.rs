@@ -3,12 +3,18 @@
 use api::Timestamp;
 
 use crate::PendingWindow;
+use crate::time::{CREATING_SECONDS, later};
 
 /// Where a key is in its life. Source: KMS API model, `KeyState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// A replica or a key in a custom key store that is being made.
-    Creating,
+    Creating {
+        /// When it is made; it becomes Enabled or PendingImport at a tick at or after then.
+        until: Timestamp,
+        /// Whether its material is still to be imported then.
+        to_import: bool,
+    },
     /// Usable.
     Enabled,
     /// Switched off; EnableKey brings it back.
@@ -30,27 +36,35 @@ pub enum State {
         /// The state to return to when the store is connected: Enabled, or else Disabled.
         enabled: bool,
     },
-    /// A primary whose role is moving to another Region.
-    Updating,
+    /// The old or the new primary of a family whose primary is moving to another Region.
+    Updating {
+        /// When the move is over; the key becomes Enabled at a tick at or after then.
+        until: Timestamp,
+    },
 }
 
 impl State {
+    /// Of a replica that is made at `now`; `to_import` where its material is to be imported.
+    pub fn of_new_replica(now: Timestamp, to_import: bool) -> State {
+        State::Creating { until: later(now, CREATING_SECONDS), to_import }
+    }
+
     /// AWS's spelling: `PendingDeletion`.
     pub fn name(&self) -> &'static str {
         match self {
-            State::Creating => "Creating",
+            State::Creating { .. } => "Creating",
             State::Enabled => "Enabled",
             State::Disabled => "Disabled",
             State::PendingDeletion { .. } => "PendingDeletion",
             State::PendingReplicaDeletion { .. } => "PendingReplicaDeletion",
             State::PendingImport => "PendingImport",
             State::Unavailable { .. } => "Unavailable",
-            State::Updating => "Updating",
+            State::Updating { .. } => "Updating",
         }
     }
 
     /// The `Enabled` member of DescribeKey. Source: recorded metadata; only an enabled or updating key says `true`.
     pub fn is_enabled(&self) -> bool {
-        matches!(self, State::Enabled | State::Updating)
+        matches!(self, State::Enabled | State::Updating { .. })
     }
 }

@@ -7,6 +7,16 @@ use crate::{Change, State};
 /// Seconds in a day of waiting. KMS counts days of 24 hours, whatever the calendar does.
 pub(crate) const DAY_SECONDS: i64 = 86_400;
 
+/// How long a new replica is Creating.
+///
+/// Source: AWS KMS Developer Guide, "Create multi-Region replica keys": "a few seconds"; which few is ours.
+pub(crate) const CREATING_SECONDS: i64 = 2;
+
+/// How long the old and the new primary are Updating.
+///
+/// Source: AWS KMS Developer Guide, "Change the primary key in a set of multi-Region keys": "a few more seconds"; which few is ours.
+pub(crate) const UPDATING_SECONDS: i64 = 2;
+
 /// How long a key waits between being scheduled for deletion and being deleted.
 ///
 /// Whole days, 7 to 30 inclusive; 30 when the caller names none.
@@ -44,22 +54,25 @@ impl PendingWindow {
 
     /// The moment the period is over when it begins at `now`.
     pub fn after(self, now: Timestamp) -> Timestamp {
-        let seconds = now.as_second().saturating_add(i64::from(self.0) * DAY_SECONDS);
-        Timestamp::new(seconds, now.subsec_nanosecond()).unwrap_or(Timestamp::MAX)
+        later(now, i64::from(self.0) * DAY_SECONDS)
     }
+}
+
+/// The moment `seconds` after `now`.
+pub(crate) fn later(now: Timestamp, seconds: i64) -> Timestamp {
+    Timestamp::new(now.as_second().saturating_add(seconds), now.subsec_nanosecond()).unwrap_or(Timestamp::MAX)
 }
 
 /// When time alone will next change this key, if it will.
 pub fn deadline(state: &State) -> Option<Timestamp> {
     match state {
         State::PendingDeletion { deletion_date } => Some(*deletion_date),
-        State::Creating
-        | State::Enabled
+        State::Creating { until, .. } | State::Updating { until } => Some(*until),
+        State::Enabled
         | State::Disabled
         | State::PendingReplicaDeletion { .. }
         | State::PendingImport
-        | State::Unavailable { .. }
-        | State::Updating => None,
+        | State::Unavailable { .. } => None,
     }
 }
 
@@ -67,5 +80,15 @@ pub fn deadline(state: &State) -> Option<Timestamp> {
 ///
 /// INVARIANT: `Deleted` only from PendingDeletion, and only when its date has come.
 pub fn due(state: &State, now: Timestamp) -> Option<Change> {
-    deadline(state).filter(|date| *date <= now).map(|_| Change::Deleted)
+    deadline(state).filter(|date| *date <= now)?;
+    match state {
+        State::PendingDeletion { .. } => Some(Change::Deleted),
+        State::Creating { to_import: true, .. } => Some(Change::To(State::PendingImport)),
+        State::Creating { to_import: false, .. } | State::Updating { .. } => Some(Change::To(State::Enabled)),
+        State::Enabled
+        | State::Disabled
+        | State::PendingReplicaDeletion { .. }
+        | State::PendingImport
+        | State::Unavailable { .. } => None,
+    }
 }

@@ -10,6 +10,8 @@ use crate::time::DAY_SECONDS;
 pub enum Timer {
     /// The waiting period is over, and the key is deleted. Its date is part of the state: [`crate::deadline`].
     Deletion,
+    /// The key is no longer Creating or Updating. Its date is part of the state: [`crate::deadline`].
+    Settlement,
     /// Imported material has reached its `ValidTo`, and is deleted.
     Expiry,
     /// The rotation period is over, and the key gets new material.
@@ -18,7 +20,7 @@ pub enum Timer {
 
 impl Timer {
     /// Every timer.
-    pub const ALL: [Timer; 3] = [Timer::Deletion, Timer::Expiry, Timer::Rotation];
+    pub const ALL: [Timer; 4] = [Timer::Deletion, Timer::Settlement, Timer::Expiry, Timer::Rotation];
 }
 
 /// Whether `timer` runs while a key is in `state`. One that does not run stands still, and is due at once when it runs again after
@@ -31,31 +33,42 @@ pub fn runs(timer: Timer, state: &State) -> bool {
         (Timer::Deletion, State::PendingDeletion { .. }) => true,
         (
             Timer::Deletion,
-            State::Creating
+            State::Creating { .. }
             | State::Enabled
             | State::Disabled
             | State::PendingReplicaDeletion { .. }
             | State::PendingImport
             | State::Unavailable { .. }
-            | State::Updating,
+            | State::Updating { .. },
+        ) => false,
+
+        (Timer::Settlement, State::Creating { .. } | State::Updating { .. }) => true,
+        (
+            Timer::Settlement,
+            State::Enabled
+            | State::Disabled
+            | State::PendingDeletion { .. }
+            | State::PendingReplicaDeletion { .. }
+            | State::PendingImport
+            | State::Unavailable { .. },
         ) => false,
 
         (
             Timer::Expiry,
-            State::Creating
+            State::Creating { .. }
             | State::Enabled
             | State::Disabled
             | State::PendingDeletion { .. }
             | State::PendingReplicaDeletion { .. }
             | State::PendingImport
             | State::Unavailable { .. }
-            | State::Updating,
+            | State::Updating { .. },
         ) => true,
 
-        (Timer::Rotation, State::Enabled | State::Updating) => true,
+        (Timer::Rotation, State::Enabled | State::Updating { .. }) => true,
         (
             Timer::Rotation,
-            State::Creating
+            State::Creating { .. }
             | State::Disabled
             | State::PendingDeletion { .. }
             | State::PendingReplicaDeletion { .. }

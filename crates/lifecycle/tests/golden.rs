@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use api::{Needs, OPERATIONS, Service, Timestamp};
-use lifecycle::{Change, Command, PendingWindow, Refusal, State, Timer, deadline, decide, permit, runs};
+use lifecycle::{Change, Command, PendingWindow, State, Timer, deadline, decide, due, permit, runs};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -16,10 +16,16 @@ fn states() -> [State; 8] {
         State::PendingReplicaDeletion { window: PendingWindow::DEFAULT },
         State::PendingImport,
         State::Unavailable { enabled: true },
-        State::Creating,
-        State::Updating,
+        State::Creating { until: NOW, to_import: false },
+        State::Updating { until: NOW },
     ]
 }
+
+/// Commands that only a primary with replicas is given.
+const FAMILY: [(&str, Command); 2] = [
+    ("(ScheduleKeyDeletion of a primary with replicas)", Command::ScheduleAfterReplicas(PendingWindow::DEFAULT)),
+    ("(the last replica is deleted)", Command::LoseLastReplica),
+];
 
 fn command(name: &str) -> Option<Command> {
     match name {
@@ -27,20 +33,24 @@ fn command(name: &str) -> Option<Command> {
         "DisableKey" => Some(Command::Disable),
         "ScheduleKeyDeletion" => Some(Command::ScheduleDeletion(PendingWindow::DEFAULT)),
         "CancelKeyDeletion" => Some(Command::CancelDeletion),
+        "UpdatePrimaryRegion" => Some(Command::MovePrimary),
         _ => None,
     }
 }
 
 fn cell(name: &str, needs: Needs, state: &State) -> String {
-    let refused = |refusal: Refusal| format!("X {refusal}");
-    let Some(command) = command(name) else {
-        return permit(needs, state).map_or_else(refused, |()| "ok".to_owned());
-    };
+    match command(name) {
+        Some(command) => outcome(command, state),
+        None => permit(needs, state).map_or_else(|refusal| format!("X {refusal}"), |()| "ok".to_owned()),
+    }
+}
+
+fn outcome(command: Command, state: &State) -> String {
     match decide(state, command, NOW) {
         Ok(Change::Stay) => "ok, stays".to_owned(),
         Ok(Change::To(next)) => format!("-> {}", next.name()),
         Ok(Change::Deleted) => panic!("a command deleted a key"),
-        Err(refusal) => refused(refusal),
+        Err(refusal) => format!("X {refusal}"),
     }
 }
 
@@ -51,6 +61,12 @@ fn every_state_and_operation_answers_as_the_table_says() {
         writeln!(table, "{}", operation.name).unwrap();
         for state in states() {
             writeln!(table, "    {:<24}{}", state.name(), cell(operation.name, operation.needs, &state)).unwrap();
+        }
+    }
+    for (name, command) in FAMILY {
+        writeln!(table, "{name}").unwrap();
+        for state in states() {
+            writeln!(table, "    {:<24}{}", state.name(), outcome(command, &state)).unwrap();
         }
     }
     check("state_table.txt", &table);
@@ -69,7 +85,10 @@ fn every_timer_runs_in_the_states_that_the_table_says() {
     }
     check("timer_table.txt", &table);
     for state in states() {
-        assert_eq!(deadline(&state).is_some(), runs(Timer::Deletion, &state), "{}", state.name());
+        let (date, end) = (deadline(&state), due(&state, Timestamp::MAX));
+        assert_eq!(end == Some(Change::Deleted), runs(Timer::Deletion, &state), "{}", state.name());
+        assert_eq!(matches!(end, Some(Change::To(_))), runs(Timer::Settlement, &state), "{}", state.name());
+        assert_eq!(date.is_some(), end.is_some(), "{}", state.name());
     }
 }
 

@@ -17,8 +17,10 @@ impl Life {
 
     fn pass(&mut self, seconds: i64) {
         self.now = Timestamp::from_second(self.now.as_second() + seconds).unwrap();
-        if let Some(Change::Deleted) = self.state.and_then(|state| due(&state, self.now)) {
-            self.state = None;
+        match self.state.and_then(|state| due(&state, self.now)) {
+            None | Some(Change::Stay) => {}
+            Some(Change::To(next)) => self.state = Some(next),
+            Some(Change::Deleted) => self.state = None,
         }
     }
 
@@ -43,6 +45,11 @@ fn command(words: &[&str]) -> Command {
         ["enable"] => Command::Enable,
         ["disable"] => Command::Disable,
         ["schedule", days] => Command::ScheduleDeletion(PendingWindow::of_days(days.parse().unwrap()).unwrap()),
+        ["schedule", "after", "replicas", days] => {
+            Command::ScheduleAfterReplicas(PendingWindow::of_days(days.parse().unwrap()).unwrap())
+        }
+        ["move", "primary"] => Command::MovePrimary,
+        ["last", "replica", "deleted"] => Command::LoseLastReplica,
         ["cancel"] => Command::CancelDeletion,
         other => panic!("no such command: {other:?}"),
     }
@@ -94,6 +101,50 @@ fn a_cancelled_key_is_disabled_and_lives() {
         cancel       -> is not pending deletion.
         enable       -> Enabled
         enable       -> Enabled
+    ",
+    );
+}
+
+#[test]
+fn a_primary_waits_for_its_replicas_without_end_and_then_for_its_own_period() {
+    check(
+        "
+        schedule after replicas 7 -> PendingReplicaDeletion
+        +3650d                    -> PendingReplicaDeletion
+        schedule 7                -> is pending replica deletion.
+        schedule after replicas 9 -> is pending replica deletion.
+        move primary              -> is pending replica deletion.
+        last replica deleted      -> PendingDeletion
+        +6d                       -> PendingDeletion
+        +86399s                   -> PendingDeletion
+        +1s                       -> Deleted
+    ",
+    );
+    check(
+        "
+        schedule after replicas 7 -> PendingReplicaDeletion
+        cancel                    -> Disabled
+        last replica deleted      -> Disabled
+        +365d                     -> Disabled
+    ",
+    );
+}
+
+#[test]
+fn a_move_of_the_primary_ends_by_itself() {
+    check(
+        "
+        move primary         -> Updating
+        disable              -> is updating.
+        schedule 7           -> is updating.
+        cancel               -> is not pending deletion.
+        last replica deleted -> Updating
+        +1s                  -> Updating
+        move primary         -> Updating
+        +1s                  -> Updating
+        +1s                  -> Enabled
+        disable              -> Disabled
+        move primary         -> is disabled.
     ",
     );
 }

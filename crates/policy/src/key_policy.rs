@@ -57,10 +57,11 @@ fn validate(statement: &Statement) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// The policy of a key that was made without one: the account's identity policies decide.
+/// The policy of a key that was made without one: the account's identity policies decide. `partition` is that of the key's Region:
+/// `aws`, `aws-cn` or `aws-us-gov`.
 ///
 /// Source: AWS KMS Developer Guide, "Default key policy"; white space as GetKeyPolicy was seen to return it.
-pub fn default_key_policy(account: AccountId) -> String {
+pub fn default_key_policy(account: AccountId, partition: &str) -> String {
     format!(
         r#"{{
   "Version" : "2012-10-17",
@@ -69,7 +70,7 @@ pub fn default_key_policy(account: AccountId) -> String {
     "Sid" : "Enable IAM User Permissions",
     "Effect" : "Allow",
     "Principal" : {{
-      "AWS" : "arn:aws:iam::{account}:root"
+      "AWS" : "arn:{partition}:iam::{account}:root"
     }},
     "Action" : "kms:*",
     "Resource" : "*"
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_default_policy_is_valid() {
-        let document = Document::parse(&default_key_policy("111122223333".parse().unwrap())).unwrap();
+        let document = Document::parse(&default_key_policy("111122223333".parse().unwrap(), "aws")).unwrap();
         assert_eq!(validate_key_policy(&document), Ok(()));
         assert_eq!(document.id.as_deref(), Some("key-default-1"));
         assert_eq!(document.statements[0].sid.as_deref(), Some("Enable IAM User Permissions"));

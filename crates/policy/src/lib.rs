@@ -8,7 +8,7 @@
 //! use policy::{Document, Facts, Principal, Request, authorize, default_key_policy};
 //!
 //! let account = "111122223333".parse()?;
-//! let key_policy = Document::parse(&default_key_policy(account))?;
+//! let key_policy = Document::parse(&default_key_policy(account, "aws"))?;
 //! let context = Facts::new().with("aws:SecureTransport", true);
 //! let request = Request {
 //!     principal: &Principal::Root { account },

@@ -332,7 +332,7 @@ fn refusals_read_as_aws_writes_them() {
 
 #[test]
 fn every_rung_is_explained() {
-    let key = policy::Document::parse(&default_key_policy(home())).unwrap();
+    let key = policy::Document::parse(&default_key_policy(home(), "aws")).unwrap();
     let identity = [document(&[identity_statement("allow kms:Encrypt")])];
     let steps = |name: &str, action| {
         let caller = Caller::named(name);

@@ -78,7 +78,7 @@ fn an_escaped_wildcard_is_the_character() {
 
 #[test]
 fn the_root_principal_leaves_a_user_of_the_account_to_iam() {
-    let policy = default_key_policy(home());
+    let policy = default_key_policy(home(), "aws");
     let identity = [notation::document(&[identity_statement("allow kms:Decrypt")])];
     assert!(allows_with(&policy, &[], "root", ""), "the root user itself");
     assert!(!allows_with(&policy, &[], "user/ann", ""), "not outright");

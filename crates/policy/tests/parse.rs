@@ -219,7 +219,7 @@ proptest! {
 
     #[test]
     fn no_cut_or_changed_policy_makes_it_panic(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let policy = policy::default_key_policy(notation::home());
+        let policy = policy::default_key_policy(notation::home(), "aws");
         let at = at.index(policy.len());
         let _ = Document::parse(&policy[..at]);
         let mut bytes = policy.into_bytes();

@@ -31,7 +31,7 @@ fn idle(reach: &Reach) -> Vec<String> {
 
 #[test]
 fn the_default_policy_is_as_wide_as_the_accounts_iam() {
-    let reach = reach(&Document::parse(&default_key_policy(notation::home())).unwrap(), &key());
+    let reach = reach(&Document::parse(&default_key_policy(notation::home(), "aws")).unwrap(), &key());
     let account = "1: any identity that the IAM policies of account 111122223333 allow";
     for action in ["kms:Decrypt", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:SomethingNew"] {
         assert_eq!(who_can(&reach, action), [account], "{action}");

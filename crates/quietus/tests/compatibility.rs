@@ -24,6 +24,7 @@ fn needs(needs: Needs) -> &'static str {
         Needs::Nothing => "any",
         Needs::Usable => "Enabled",
         Needs::Rotation => "neither Disabled nor pending deletion",
+        Needs::Replicable => "Enabled, not Updating",
         Needs::NotPendingDeletion => "any but pending deletion",
         Needs::Decision => "see the state table",
     }

@@ -36,7 +36,7 @@ use arc_swap::ArcSwap;
 use jiff::SignedDuration;
 use service::Vault;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle as Task;
 use tracing::info;
 
@@ -231,6 +231,7 @@ fn open(config: Config) -> Result<Opened, StartError> {
         seal_every: config.seal_every,
         slow: Node::slow_places(),
         ticker: Mutex::new(ticker),
+        sooner: Notify::new(),
         _folder: folder,
     };
     Ok(Opened {

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use service::{Call, Caller, Commit, Effect, LastUse, State, Use, Vault};
 use store::{BATCH_WRITES, Batch, BatchId};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::task::block_in_place;
 use tracing::warn;
 
@@ -48,6 +48,8 @@ pub(crate) struct Node {
     pub(crate) slow: Semaphore,
     /// Whose turn it is to do what time asks for: one at a time.
     pub(crate) ticker: Mutex<Ticker>,
+    /// Wakes the tick's loop when a change made something due soon.
+    pub(crate) sooner: Notify,
     /// Lives as long as the server, since a temporary one is removed with it.
     pub(crate) _folder: Folder,
 }
@@ -111,7 +113,7 @@ impl Node {
                     )));
                 }
                 match self.committer.commit(batch).await {
-                    Done::Committed => {}
+                    Done::Committed => self.look_sooner(),
                     Done::Conflict => return None,
                     Done::Failed => return Some(Err(Fault::internal())),
                 }

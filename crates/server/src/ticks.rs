@@ -115,6 +115,8 @@ pub(crate) async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(node.until_due()) => node.tick().await,
+            // Something is due before that; how long to sleep is asked again.
+            () = node.sooner.notified() => {}
             () = stopping(&mut stop) => return,
         }
     }
@@ -132,15 +134,31 @@ impl Node {
         self.state.load().next_deadline(self.deletion_delay_seconds)
     }
 
-    /// How long to sleep. What is agreed meanwhile and is due before the next look waits for it: a waiting period is at least seven
-    /// days, but imported material may expire, or an overdue key be enabled again, within it.
+    /// Longest time to sleep.
+    fn longest(&self) -> Duration {
+        Duration::try_from(self.seal_every).unwrap_or_default().clamp(SHORTEST, INTERVAL)
+    }
+
+    /// How long to sleep.
     fn until_due(&self) -> Duration {
-        let longest = Duration::try_from(self.seal_every).unwrap_or_default().clamp(SHORTEST, INTERVAL);
+        self.soon().unwrap_or_else(|| self.longest())
+    }
+
+    /// How long it is until something is due, if that is sooner than the longest sleep.
+    fn soon(&self) -> Option<Duration> {
         if self.clock.is_virtual() || self.health.is_held() || self.health.is_broken() {
-            return longest;
+            return None;
         }
-        let due = self.next_due().map(|due| due.duration_since(self.clock.now()));
-        due.map_or(longest, |due| Duration::try_from(due).unwrap_or_default().clamp(SHORTEST, longest))
+        let due = self.next_due()?.duration_since(self.clock.now());
+        let due = Duration::try_from(due).unwrap_or_default().max(SHORTEST);
+        Some(due).filter(|due| *due < self.longest())
+    }
+
+    /// After a change: wakes the loop where something is due before its next look.
+    pub(crate) fn look_sooner(&self) {
+        if self.soon().is_some() {
+            self.sooner.notify_one();
+        }
     }
 
     /// One look.

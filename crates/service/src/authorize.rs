@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use api::{
-    AccountId, EncryptionAlgorithm, Fault, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm, MessageType,
+    AccountId, EncryptionAlgorithm, Fault, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm, MessageType, Region,
     SigningAlgorithm, Timestamp,
 };
 use policy::{Context, Decision, Principal, Request, Value, Values, Why};
@@ -45,6 +45,10 @@ pub(crate) struct Asks<'a> {
     pub(crate) bypass_lockout_check: Option<bool>,
     /// `kms:ReEncryptOnSameKey`.
     pub(crate) same_key: Option<bool>,
+    /// `kms:ReplicaRegion`.
+    pub(crate) replica_region: Option<Region>,
+    /// `kms:PrimaryRegion`: where the primary is to be.
+    pub(crate) primary_region: Option<Region>,
     /// `aws:RequestTag/…`, `aws:TagKeys`.
     pub(crate) request_tags: &'a [(Cow<'a, str>, Cow<'a, str>)],
     /// `aws:TagKeys` of UntagResource.
@@ -177,6 +181,8 @@ impl Context for Facts<'_> {
             "kms:keyagreementalgorithm" => self.asks.key_agreement_algorithm.map(KeyAgreementAlgorithm::as_str).into(),
             "kms:datakeypairspec" => self.asks.data_key_pair_spec.map(KeySpec::as_str).into(),
             "kms:requestalias" => self.asks.alias.into(),
+            "kms:replicaregion" => region(self.asks.replica_region),
+            "kms:primaryregion" => region(self.asks.primary_region),
             "kms:bypasspolicylockoutsafetycheck" => flag(self.asks.bypass_lockout_check),
             "kms:reencryptonsamekey" => flag(self.asks.same_key),
             "kms:rotationperiodindays" => {
@@ -201,7 +207,11 @@ fn of_key<'a>(name: &str, state: &State, key: &Key, now: Timestamp) -> Values<'a
         "kms:keyusage" | "kms:customermasterkeyusage" => key.usage.as_str().into(),
         "kms:keyorigin" => key.origin.as_str().into(),
         "kms:multiregion" => key.multi_region.into(),
-        "kms:multiregionkeytype" if key.multi_region => "PRIMARY".into(),
+        "kms:multiregionkeytype" => match state.family(&key.arn) {
+            Some(family) if family.primary == key.arn.region => "PRIMARY".into(),
+            Some(_) => "REPLICA".into(),
+            None => Values::Absent,
+        },
         "kms:resourcealiases" => {
             Values::Many(state.aliases_to(key.arn).map(|alias| Value::Text(Cow::Owned(alias.to_string()))).collect())
         }
@@ -239,6 +249,10 @@ fn named<'a>(pairs: &'a [(Cow<'a, str>, Cow<'a, str>)], name: &str) -> Values<'a
 
 fn account<'a>(account: AccountId) -> Values<'a> {
     Values::One(Value::Account(account))
+}
+
+fn region<'a>(region: Option<Region>) -> Values<'a> {
+    region.map_or(Values::Absent, |region| Values::One(Value::Text(Cow::Owned(region.to_string()))))
 }
 
 fn flag<'a>(value: Option<bool>) -> Values<'a> {

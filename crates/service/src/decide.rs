@@ -187,6 +187,14 @@ impl Change {
         self
     }
 
+    /// With all that `other` changes, too.
+    pub(crate) fn and(mut self, other: Change) -> Change {
+        self.expect.extend(other.expect);
+        self.put.extend(other.put);
+        self.delete.extend(other.delete);
+        self
+    }
+
     pub(crate) fn into_batch(self, id: BatchId, records: Vec<Vec<u8>>) -> Batch {
         Batch {
             id,
@@ -263,6 +271,11 @@ impl<'a> Asked<'a> {
     /// Refuses with DryRunOperationException when the caller only wanted to know.
     pub(crate) fn unless_dry(&self, dry_run: bool) -> Result<(), Fault> {
         if dry_run { Err(DRY_RUN) } else { Ok(()) }
+    }
+
+    /// That the decision depends on who is in `key`'s family, which has no record while it is the primary alone.
+    pub(crate) fn expect_family(&self, key: &KeyArn, change: Change) -> Change {
+        change.and_on(Name::Family(key.account, key.key), self.state.family_version(key))
     }
 
     /// A change of `key`'s record that expects it as it was read.

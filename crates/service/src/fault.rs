@@ -135,6 +135,21 @@ pub(crate) const DRY_RUN: Fault = Fault {
 /// A ciphertext that does not open.
 pub(crate) const INVALID_CIPHERTEXT: Fault = Fault::bare("InvalidCiphertextException");
 
+/// An operation that only a multi-Region primary has.
+pub(crate) fn not_a_primary(arn: &KeyArn) -> Fault {
+    Fault::new("UnsupportedOperationException", format!("{arn} is not a multi-region primary key."))
+}
+
+/// A Region where the family has a member already.
+pub(crate) fn already_a_member(arn: &KeyArn) -> Fault {
+    Fault::new("AlreadyExistsException", format!("A related multi-region key with the ARN {arn} already exists"))
+}
+
+/// A Region of another partition, or of none.
+pub(crate) fn not_a_region(given: &str, partition: &str) -> Fault {
+    Fault::new("UnsupportedOperationException", format!("{given} is not a region of the partition {partition}."))
+}
+
 /// More of something than an account or key may have.
 pub(crate) fn limit_exceeded(message: String) -> Fault {
     Fault::new("LimitExceededException", message)

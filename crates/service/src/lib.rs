@@ -1,7 +1,8 @@
 //! The KMS service as plain functions: what a request does to the state of the world, and what time does.
 //!
 //! [`decide`] takes one authenticated call and answers with an [`Effect`]: the reply, and what must be durable before the reply
-//! may leave. [`tick`] takes the time and answers with what is due: deletions, expiries, rotations. Both read a [`State`], an immutable snapshot;
+//! may leave. [`tick`] takes the time and answers with what is due: deletions, expiries, rotations, and states that end by
+//! themselves. Both read a [`State`], an immutable snapshot;
 //! neither commits, sleeps, or asks for the time. The caller commits effects and folds what was committed into the next
 //! `State`. Sockets, signatures, files and clocks are the server's.
 //!
@@ -17,6 +18,7 @@ mod find;
 mod ops;
 mod record;
 mod rotation;
+mod shared;
 mod state;
 mod tick;
 mod vault;
@@ -24,6 +26,6 @@ mod vault;
 pub use call::{Call, Caller, CallerKind, Commit, Effect, Origin, Use};
 pub use decide::{answer_elsewhere, decide, is_answered_here};
 pub use rotation::RotationKind;
-pub use state::{Alias, Corrupt, Key, LastUse, Material, Rotated, Schedule, State, Tombstone, uses_batch};
+pub use state::{Alias, Corrupt, Family, Key, LastUse, Material, Rotated, Schedule, State, Tombstone, uses_batch};
 pub use tick::{Due, tick};
 pub use vault::Vault;

@@ -130,6 +130,60 @@ impl ServiceEvent {
     }
 }
 
+/// The record that a call leaves in the Region of `key`, a relative of the key that it was made to.
+pub(crate) fn elsewhere(call: &Call<'_>, key: KeyArn, parameters: &impl Serialize, shown: &impl Serialize) -> Vec<u8> {
+    let event_id = fresh_event_id();
+    let record = Record {
+        user_identity: identity(call.caller),
+        source_ip_address: call.origin.source_ip,
+        request_parameters: Some(Json::of(parameters)),
+        response_elements: Some(Json::of(shown)),
+        ..by_aws(call.operation.name, key, call.now, call.request_id, &event_id)
+    };
+    record.to_json()
+}
+
+/// The record of a call that KMS makes to itself, in the Region of `key`.
+pub(crate) fn by_kms(name: &str, key: KeyArn, now: Timestamp, request_id: &str, shown: &impl Serialize) -> Vec<u8> {
+    let event_id = fresh_event_id();
+    Record { response_elements: Some(Json::of(shown)), ..by_aws(name, key, now, request_id, &event_id) }.to_json()
+}
+
+/// Source: AWS KMS Developer Guide, CloudTrail example of SynchronizeMultiRegionKey.
+fn by_aws<'a>(name: &'a str, key: KeyArn, now: Timestamp, request_id: &'a str, event_id: &'a str) -> Record<'a> {
+    Record {
+        user_identity: UserIdentity::Internal { account: key.account },
+        event_time: now,
+        event_source: Service::Kms.event_source(),
+        event_name: name,
+        aws_region: key.region,
+        source_ip_address: AWS_INTERNAL,
+        user_agent: Some(AWS_INTERNAL),
+        error_code: None,
+        error_message: None,
+        request_parameters: None,
+        response_elements: None,
+        additional_event_data: None,
+        request_id: Some(request_id),
+        event_id,
+        read_only: false,
+        resources: vec![Resource::Key(key)],
+        event_type: EventType::AwsApiCall,
+        recipient_account_id: key.account,
+        shared_event_id: None,
+        service_event_details: None,
+        tls_details: None,
+    }
+}
+
+/// The ID of a record that no call brought with it.
+pub(crate) fn fresh_event_id() -> String {
+    let mut random = [0; 16];
+    crypto::random(&mut random);
+    // A key ID is a UUID as well, so its form serves for the record's ID.
+    KeyId::single_region(random).to_string()
+}
+
 fn identity(caller: &Caller) -> UserIdentity<'_> {
     let Caller { account, arn, kind, access_key_id } = caller;
     match kind {

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::decide::Change;
 use crate::record::ServiceEvent;
-use crate::state::{Key, Material, Name, Rotated, State, encode_key};
+use crate::shared;
+use crate::state::{Key, Material, Rotated, State};
 
 /// What brought a rotation about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +36,11 @@ impl RotationKind {
 /// A rotation, to be committed.
 pub(crate) struct Rotation {
     pub(crate) change: Change,
-    /// One RotateKey event for each key.
+    /// The RotateKey event, then those of the replicas that are brought into step.
     pub(crate) records: Vec<Vec<u8>>,
 }
 
-/// Makes `material` the current one of `key`. `id` is the UUID of the record.
+/// Makes `material` the current one of `key` and of its replicas. `id` is the UUID of the record.
 ///
 /// An automatic rotation begins a new period; one on demand leaves the schedule as it is.
 pub(crate) fn rotate(
@@ -56,8 +57,7 @@ pub(crate) fn rotate(
     if let (RotationKind::Automatic, Some(schedule)) = (kind, &mut new.rotation) {
         schedule.next = schedule.period.after(now);
     }
-    let name = Name::Key(key.arn);
-    let change = Change::on(name.clone(), state.key_version(&key.arn)).put(name, encode_key(&new));
+    let (change, followed) = shared::change(state, key, &new, now);
     // Source: AWS KMS Developer Guide, CloudTrail example of RotateKey.
     let details = json!({
         "rotationType": kind.as_str(),
@@ -67,5 +67,6 @@ pub(crate) fn rotate(
         "keyId": key.arn.key.to_string(),
     });
     let event = ServiceEvent { name: "RotateKey", key: key.arn, details };
-    Rotation { change, records: vec![event.record(now, id)] }
+    let records = std::iter::once(event.record(now, id)).chain(followed).collect();
+    Rotation { change, records }
 }

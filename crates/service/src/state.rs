@@ -5,10 +5,12 @@
 //! whole, so that one call sees one moment.
 
 mod alias;
+mod family;
 mod key;
 mod name;
 mod record;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::{AccountId, AliasName, KeyArn, KeyId, Region, Timestamp};
@@ -18,6 +20,8 @@ use lifecycle::Timer;
 use store::{Batch, Entry, Version};
 
 pub use alias::{Alias, Tombstone};
+pub use family::Family;
+pub(crate) use family::{encode_family, member};
 pub(crate) use key::Origin;
 pub use key::{Key, LastUse, Material, Rotated, Schedule};
 pub(crate) use name::Name;
@@ -48,12 +52,13 @@ pub(crate) type Stored<T> = (Version, Arc<T>);
 /// An alias by account, Region and name.
 pub(crate) type AliasKey = (AccountId, Region, AliasName);
 
-/// A snapshot of all keys and aliases.
+/// A snapshot of all keys, families and aliases.
 #[derive(Clone, Default)]
 pub struct State {
     keys: OrdMap<KeyArn, Stored<Key>>,
     aliases: OrdMap<AliasKey, Stored<Alias>>,
     targets: OrdSet<(KeyArn, AliasName)>,
+    families: OrdMap<(AccountId, KeyId), Stored<Family>>,
     /// For each timer, by [`deadlines_of`](State::deadlines_of): when it does something to which key.
     deadlines: [OrdSet<(Timestamp, KeyArn)>; Timer::ALL.len()],
     tombstones: OrdMap<KeyArn, Stored<Tombstone>>,
@@ -72,6 +77,23 @@ impl State {
 
     pub(crate) fn key_version(&self, arn: &KeyArn) -> Option<Version> {
         self.keys.get(arn).map(|(version, _)| *version)
+    }
+
+    /// The family of a multi-Region key; `None` for others.
+    pub fn family(&self, arn: &KeyArn) -> Option<Family> {
+        let known = self.families.get(&(arn.account, arn.key)).map(|(_, family)| Family::clone(family));
+        arn.key.is_multi_region().then(|| known.unwrap_or_else(|| Family::alone(arn.region)))
+    }
+
+    pub(crate) fn family_version(&self, arn: &KeyArn) -> Option<Version> {
+        self.families.get(&(arn.account, arn.key)).map(|(version, _)| *version)
+    }
+
+    /// The replicas of a key; none, where it is no primary.
+    pub(crate) fn replicas(&self, primary: KeyArn) -> impl Iterator<Item = &Arc<Key>> {
+        let family = self.family(&primary).filter(|family| family.primary == primary.region);
+        let regions = family.into_iter().flat_map(|family| family.replicas);
+        regions.filter_map(move |region| self.key(&member(primary, region)))
     }
 
     pub(crate) fn alias(&self, alias: &AliasKey) -> Option<&Stored<Alias>> {
@@ -135,7 +157,7 @@ impl State {
             let (date, _) = self.deadlines_of(timer).get_min()?;
             Some(match timer {
                 Timer::Deletion => date.checked_add(delay).unwrap_or(Timestamp::MAX),
-                Timer::Expiry | Timer::Rotation => *date,
+                Timer::Settlement | Timer::Expiry | Timer::Rotation => *date,
             })
         };
         Timer::ALL.into_iter().filter_map(next).min()
@@ -182,10 +204,8 @@ impl State {
                 let live = self.key(&arn).map(|known| known.live.clone()).unwrap_or_default();
                 let decoded = record::decode_key(key, value, arn, live)?;
                 self.forget_deadlines(&arn);
-                for (timer, date) in deadlines(&decoded) {
-                    self.deadlines[timer as usize].insert((date, arn));
-                }
                 self.keys.insert(arn, (version, Arc::new(decoded)));
+                self.note_deadlines(&arn);
             }
             Name::Alias(name) => {
                 let alias = record::decode_alias(key, value)?;
@@ -198,6 +218,10 @@ impl State {
                 self.tombstones.insert(arn, (version, Arc::new(tombstone)));
             }
             Name::LastUse(arn) => self.note_use(&arn, &record::decode(key, value)?),
+            Name::Family(account, id) => {
+                let family = family::decode_family(key, value, id)?;
+                self.change_family(account, id, Some((version, Arc::new(family))));
+            }
         }
         Ok(())
     }
@@ -216,15 +240,47 @@ impl State {
                 self.tombstones.remove(&arn);
             }
             Name::LastUse(_) => {}
+            Name::Family(account, id) => self.change_family(account, id, None),
         }
         Ok(())
     }
 
     fn forget_deadlines(&mut self, arn: &KeyArn) {
-        let Some(key) = self.key(arn).cloned() else { return };
-        for (timer, date) in deadlines(&key) {
+        for (timer, date) in self.deadlines(arn) {
             self.deadlines[timer as usize].remove(&(date, *arn));
         }
+    }
+
+    fn note_deadlines(&mut self, arn: &KeyArn) {
+        for (timer, date) in self.deadlines(arn) {
+            self.deadlines[timer as usize].insert((date, *arn));
+        }
+    }
+
+    /// When each timer will do something to a key.
+    fn deadlines(&self, arn: &KeyArn) -> Vec<(Timer, Timestamp)> {
+        let Some(key) = self.key(arn) else { return Vec::new() };
+        Timer::ALL.into_iter().filter_map(|timer| Some((timer, self.deadline(key, timer)?))).collect()
+    }
+
+    /// When `timer` will do something to a key, if it runs. A replica is rotated with its primary.
+    pub(crate) fn deadline(&self, key: &Key, timer: Timer) -> Option<Timestamp> {
+        let rotated_with_another = || self.family(&key.arn).is_some_and(|family| family.primary != key.arn.region);
+        key.deadline(timer).filter(|_| timer != Timer::Rotation || !rotated_with_another())
+    }
+
+    /// Which timers run for a member depends on its role.
+    fn change_family(&mut self, account: AccountId, key: KeyId, family: Option<Stored<Family>>) {
+        let known = self.families.get(&(account, key)).map(|(_, family)| family.clone());
+        let both = known.iter().chain(family.iter().map(|(_, family)| family));
+        let regions: BTreeSet<Region> = both.flat_map(|family| family.regions()).collect();
+        let members: Vec<KeyArn> = regions.into_iter().map(|region| KeyArn { account, region, key }).collect();
+        members.iter().for_each(|arn| self.forget_deadlines(arn));
+        match family {
+            Some(family) => self.families.insert((account, key), family),
+            None => self.families.remove(&(account, key)),
+        };
+        members.iter().for_each(|arn| self.note_deadlines(arn));
     }
 
     fn forget_target(&mut self, name: &AliasKey) {
@@ -233,11 +289,6 @@ impl State {
             self.targets.remove(&(target, name.2.clone()));
         }
     }
-}
-
-/// When each timer will do something to a key.
-fn deadlines(key: &Key) -> impl Iterator<Item = (Timer, Timestamp)> {
-    Timer::ALL.into_iter().filter_map(|timer| Some((timer, key.deadline(timer)?)))
 }
 
 fn target_of(name: &AliasKey, alias: &Alias) -> KeyArn {

@@ -1,8 +1,9 @@
 //! What time does to the world: keys whose waiting period is over are deleted, material that has expired goes, and keys that are
-//! due are rotated.
+//! due are rotated. States that last only for a while end.
 
 mod deletion;
 mod rotation;
+mod settlement;
 
 use api::{KeyArn, Timestamp};
 use jiff::SignedDuration;
@@ -26,17 +27,18 @@ pub struct Due {
     pub batch: Batch,
 }
 
-/// What is due at `now`, at most 64 batches, deletions first and of each kind the longest overdue first; of a key one thing at a
-/// time.
+/// What is due at `now`, at most 64 batches, deletions first and of each kind the longest overdue first; of a key and its
+/// family one thing at a time.
 ///
 /// A key is to be deleted when its deletion date and then `deletion_delay_seconds` have passed: AWS deletes up to 24 hours late.
 /// Nothing else is held back. `fresh` makes the UUID of a record.
 ///
 /// # Guarantees
-/// - INVARIANT: nothing before its date, and only in states in which its timer runs. [`Key::deadline`] is asked for each.
+/// - INVARIANT: nothing before its date, and only in states in which its timer runs. `State::deadline` is asked for each.
 /// - INVARIANT: no key after a cancel. Each batch expects the key as this snapshot has it; CancelKeyDeletion replaces the key's
 ///   record, so of the two exactly one commits.
 /// - INVARIANT: no change without its record. They are one batch.
+/// - INVARIANT: the waiting period of a primary that waits for its replicas begins when the last of them is deleted: in that batch.
 pub fn tick(
     state: &State,
     vault: &Vault,
@@ -49,17 +51,18 @@ pub fn tick(
     for timer in Timer::ALL {
         let at = match timer {
             Timer::Deletion => now.checked_sub(delay).unwrap_or(Timestamp::MIN),
-            Timer::Expiry | Timer::Rotation => now,
+            Timer::Settlement | Timer::Expiry | Timer::Rotation => now,
         };
-        for key in state.overdue(timer, at).filter(|key| is_due(key, timer, at)) {
+        for key in state.overdue(timer, at).filter(|key| is_due(state, key, timer, at)) {
             if due.len() == DUE_PER_TICK {
                 return due;
             }
-            if due.iter().any(|earlier| earlier.key == key.arn) {
+            if due.iter().any(|earlier| is_related(&earlier.key, &key.arn)) {
                 continue;
             }
             let batch = match timer {
                 Timer::Deletion => deletion::batch(state, key, now, fresh()),
+                Timer::Settlement => settlement::batch(state, key, now, fresh()),
                 Timer::Expiry => continue,
                 Timer::Rotation => rotation::batch(state, vault, key, now, fresh()),
             };
@@ -69,6 +72,12 @@ pub fn tick(
     due
 }
 
-fn is_due(key: &Key, timer: Timer, at: Timestamp) -> bool {
-    key.deadline(timer).is_some_and(|date| date <= at)
+fn is_due(state: &State, key: &Key, timer: Timer, at: Timestamp) -> bool {
+    state.deadline(key, timer).is_some_and(|date| date <= at)
+}
+
+/// Whether two names are of one key, or of two members of one family: what happens to one may change the other.
+fn is_related(one: &KeyArn, other: &KeyArn) -> bool {
+    let family = one.key.is_multi_region() && (one.account, one.key) == (other.account, other.key);
+    one == other || family
 }

@@ -104,7 +104,7 @@ fn operations_that_stay_at_home_are_denied_whatever_the_key_policy_says() {
         let (mut world, key) = shared(&json!("kms:*"));
         let body = json!({
             "KeyId": key, "TargetKeyId": key, "AliasName": "alias/theirs", "TagKeys": ["a"], "Description": "",
-            "Tags": [{ "TagKey": "a", "TagValue": "b" }], "Policy": policy::default_key_policy(world::account()),
+            "Tags": [{ "TagKey": "a", "TagValue": "b" }], "Policy": policy::default_key_policy(world::account(), "aws"),
         });
         if matches!(row.name, "CreateAlias" | "UpdateAlias" | "DeleteAlias") || row.keys == api::Keys::None {
             continue;

@@ -40,10 +40,12 @@ fn request(operation: &str, key: &str, ciphertext: &str) -> Value {
         "ReEncrypt" => json!({ "CiphertextBlob": ciphertext, "DestinationKeyId": key }),
         "Encrypt" => json!({ "KeyId": key, "Plaintext": "AQID" }),
         "GenerateDataKey" | "GenerateDataKeyWithoutPlaintext" => json!({ "KeyId": key, "KeySpec": "AES_256" }),
-        "PutKeyPolicy" => json!({ "KeyId": key, "Policy": policy::default_key_policy(world::account()) }),
+        "PutKeyPolicy" => json!({ "KeyId": key, "Policy": policy::default_key_policy(world::account(), "aws") }),
         "TagResource" => json!({ "KeyId": key, "Tags": [{ "TagKey": "a", "TagValue": "b" }] }),
         "UntagResource" => json!({ "KeyId": key, "TagKeys": ["a"] }),
         "UpdateKeyDescription" => json!({ "KeyId": key, "Description": "x" }),
+        "ReplicateKey" => json!({ "KeyId": key, "ReplicaRegion": "us-east-1" }),
+        "UpdatePrimaryRegion" => json!({ "KeyId": key, "PrimaryRegion": "us-east-1" }),
         _ => json!({ "KeyId": key }),
     }
 }

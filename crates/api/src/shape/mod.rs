@@ -10,6 +10,7 @@ pub mod grants;
 pub mod keys;
 pub mod lifecycle;
 pub mod macs;
+pub mod multi_region;
 pub mod policies;
 pub mod public_keys;
 pub mod random;

@@ -8,7 +8,7 @@ use api::shape::keys::{
     WithMetadata,
 };
 use api::shape::{Epoch, OfKey};
-use api::{Fault, KeyArn, KeyId, KeySpec, KeyUsage};
+use api::{AccountId, Fault, KeyArn, KeyId, KeySpec, KeyUsage, Region};
 use lifecycle::State;
 use serde_json::{Value, json};
 use trail::record::aws_date;
@@ -17,7 +17,7 @@ use super::{listed, policies, tags};
 use crate::authorize::{self, Asks, NewKey};
 use crate::decide::{Asked, Change, Done};
 use crate::fault::{invalid_key_id, limit_exceeded, no_such_spec};
-use crate::state::{Key, Name, Origin, encode_key};
+use crate::state::{Family, Key, Name, Origin, encode_key, member};
 
 /// Keys of an account in a Region, keys pending deletion included. Source: AWS KMS quotas.
 const KEYS_PER_REGION: usize = 100_000;
@@ -68,11 +68,7 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
         return Err(Fault::validation(text));
     }
     let tags = tags::merged(&BTreeMap::new(), &request.tags)?;
-    if asked.state.count_keys(call.caller.account, call.region) >= KEYS_PER_REGION {
-        return Err(limit_exceeded(format!(
-            "Key quota for this account in this region is {KEYS_PER_REGION} but the current number of keys has reached it."
-        )));
-    }
+    check_quota(asked, call.caller.account, call.region)?;
 
     let mut random = [0; 16];
     crypto::random(&mut random);
@@ -80,7 +76,7 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     let arn = KeyArn { account: call.caller.account, region: call.region, key: id };
     let policy = match request.policy {
         Some(policy) => policy.into_owned(),
-        None => policy::default_key_policy(arn.account),
+        None => policy::default_key_policy(arn.account, arn.region.partition()),
     };
     let state = match origin {
         Origin::AwsKms => State::Enabled,
@@ -100,16 +96,27 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     }
 
     asked.note_key(arn);
-    let metadata = metadata(&key);
+    let metadata = metadata(&key, asked.state.family(&arn).as_ref());
     let shown = json!({ "keyMetadata": recorded(&metadata, &key) });
     let change = Change::on(Name::Key(arn), None).put(Name::Key(arn), encode_key(&key));
     Ok(Done::answer(&WithMetadata { key_metadata: metadata }).changing(change).showing(&shown))
 }
 
+/// Refuses one more key than an account may have in a Region.
+pub(super) fn check_quota(asked: &Asked<'_>, account: AccountId, region: Region) -> Result<(), Fault> {
+    if asked.state.count_keys(account, region) >= KEYS_PER_REGION {
+        return Err(limit_exceeded(format!(
+            "Key quota for this account in this region is {KEYS_PER_REGION} but the current number of keys has reached it."
+        )));
+    }
+    Ok(())
+}
+
 pub(super) fn describe_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     let request: OfKey<'_> = asked.request()?;
     let key = asked.key(&request.key, Asks::default())?;
-    Ok(Done::answer(&WithMetadata { key_metadata: metadata(&key) }))
+    let family = asked.state.family(&key.arn);
+    Ok(Done::answer(&WithMetadata { key_metadata: metadata(&key, family.as_ref()) }))
 }
 
 pub(super) fn list_keys(asked: &Asked<'_>) -> Result<Done, Fault> {
@@ -146,7 +153,8 @@ fn of<T>(key: &Key, usage: KeyUsage, algorithms: &'static [T]) -> &'static [T] {
     if key.usage == usage { algorithms } else { &[] }
 }
 
-fn metadata(key: &Key) -> KeyMetadata {
+/// What `key`, of `family`, is.
+pub(super) fn metadata(key: &Key, family: Option<&Family>) -> KeyMetadata {
     use KeyUsage::{EncapsulateDecapsulate, EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
     let deletion_date = match key.state {
         State::PendingDeletion { deletion_date } => Some(Epoch(deletion_date)),
@@ -156,10 +164,12 @@ fn metadata(key: &Key) -> KeyMetadata {
         State::PendingReplicaDeletion { window } => Some(window.days()),
         _ => None,
     };
-    let family = key.multi_region.then(|| MultiRegionConfiguration {
-        multi_region_key_type: "PRIMARY",
-        primary_key: MultiRegionKey { arn: key.arn.to_string(), region: key.arn.region.to_string() },
-        replica_keys: Vec::new(),
+    let relative =
+        |region: Region| MultiRegionKey { arn: member(key.arn, region).to_string(), region: region.to_string() };
+    let family = family.map(|family| MultiRegionConfiguration {
+        multi_region_key_type: if family.primary == key.arn.region { "PRIMARY" } else { "REPLICA" },
+        primary_key: relative(family.primary),
+        replica_keys: family.replicas.iter().copied().map(relative).collect(),
     });
     KeyMetadata {
         aws_account_id: key.arn.account.to_string(),
@@ -192,7 +202,7 @@ fn metadata(key: &Key) -> KeyMetadata {
 }
 
 /// The metadata as a record shows them: names begin with a lower-case letter, dates are written out.
-fn recorded(metadata: &KeyMetadata, key: &Key) -> Value {
+pub(super) fn recorded(metadata: &KeyMetadata, key: &Key) -> Value {
     let shown = serde_json::to_value(metadata).expect("metadata hold only texts, numbers and lists of them");
     let mut shown = lower(shown);
     if let Some(date) = shown.get_mut("creationDate") {

@@ -41,7 +41,11 @@ pub(super) fn schedule_key_deletion(asked: &Asked<'_>) -> Result<Done, Fault> {
             .map_err(|_| Fault::validation("PendingWindowInDays must be between 7 and 30"))?,
     };
     let key = asked.key(&request.key, Asks { pending_window: Some(window.days()), ..Asks::default() })?;
-    let (state, change) = turn(asked, &key, Command::ScheduleDeletion(window))?;
+    // A primary does not die before its replicas: which command this is depends on them, and so does the batch.
+    let family = asked.state.family(&key.arn);
+    let has_replicas = family.is_some_and(|family| family.primary == key.arn.region && !family.replicas.is_empty());
+    let command = if has_replicas { Command::ScheduleAfterReplicas(window) } else { Command::ScheduleDeletion(window) };
+    let (state, change) = turn(asked, &key, command)?;
     let deletion_date = match state {
         State::PendingDeletion { deletion_date } => Some(deletion_date),
         _ => None,
@@ -57,7 +61,10 @@ pub(super) fn schedule_key_deletion(asked: &Asked<'_>) -> Result<Done, Fault> {
         key_state: state.name(),
         pending_window_in_days: window.days(),
     };
-    let change = change.expect("scheduling a deletion is never a change to the same state");
+    let mut change = change.expect("scheduling a deletion is never a change to the same state");
+    if key.multi_region {
+        change = asked.expect_family(&key.arn, change);
+    }
     Ok(Done::answer(&answer).changing(change).showing(&shown))
 }
 
@@ -70,7 +77,7 @@ pub(super) fn cancel_key_deletion(asked: &Asked<'_>) -> Result<Done, Fault> {
 }
 
 /// What the lifecycle makes of `command`: the state after it, and the change, if there is one.
-fn turn(asked: &Asked<'_>, key: &Arc<Key>, command: Command) -> Result<(State, Option<Change>), Fault> {
+pub(super) fn turn(asked: &Asked<'_>, key: &Arc<Key>, command: Command) -> Result<(State, Option<Change>), Fault> {
     match decide(&key.state, command, asked.call.now).map_err(|refusal| refused(&key.arn, refusal))? {
         Turn::Stay => Ok((key.state, None)),
         Turn::To(state) => {

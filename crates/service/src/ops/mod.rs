@@ -9,6 +9,7 @@ mod grants;
 mod identity;
 mod keys;
 mod lifecycle;
+mod multi_region;
 mod policies;
 mod random;
 mod rotation;
@@ -49,12 +50,14 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Result<Done, Fault> {
         (Service::Kms, "ListResourceTags") => tags::list_resource_tags(asked),
         (Service::Kms, "PutKeyPolicy") => policies::put_key_policy(asked),
         (Service::Kms, "ReEncrypt") => cryptographic::re_encrypt(asked),
+        (Service::Kms, "ReplicateKey") => multi_region::replicate_key(asked),
         (Service::Kms, "RotateKeyOnDemand") => rotation::rotate_key_on_demand(asked),
         (Service::Kms, "ScheduleKeyDeletion") => lifecycle::schedule_key_deletion(asked),
         (Service::Kms, "TagResource") => tags::tag_resource(asked),
         (Service::Kms, "UntagResource") => tags::untag_resource(asked),
         (Service::Kms, "UpdateAlias") => aliases::update_alias(asked),
         (Service::Kms, "UpdateKeyDescription") => keys::update_key_description(asked),
+        (Service::Kms, "UpdatePrimaryRegion") => multi_region::update_primary_region(asked),
         (Service::Sts, "GetCallerIdentity") => Ok(identity::get_caller_identity(asked)),
         // Every row of the table is above, or is answered elsewhere: a test holds this.
         _ => Err(Fault::bare("UnknownOperationException")),

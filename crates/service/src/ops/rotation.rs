@@ -10,8 +10,9 @@ use lifecycle::{RotationPeriod, State, Timer};
 use super::listed;
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
-use crate::fault::{limit_exceeded, not_rotatable, wrong_origin};
+use crate::fault::{limit_exceeded, not_a_primary, not_rotatable, wrong_origin};
 use crate::rotation::{RotationKind, rotate};
+use crate::shared;
 use crate::state::{Key, Material, Origin, Schedule};
 
 /// On-demand rotations in the life of a key. Source: AWS KMS API Reference, RotateKeyOnDemand.
@@ -29,6 +30,7 @@ pub(super) fn enable_key_rotation(asked: &Asked<'_>) -> Result<Done, Fault> {
     };
     let key = asked.key(&request.key, Asks { rotation_period: Some(period.days()), ..Asks::default() })?;
     check_automatic(&key)?;
+    check_primary(asked, &key)?;
     let schedule = match key.rotation {
         Some(known) if known.period == period => known,
         _ => Schedule { period, next: period.after(asked.call.now) },
@@ -40,6 +42,7 @@ pub(super) fn disable_key_rotation(asked: &Asked<'_>) -> Result<Done, Fault> {
     let request: OfKey<'_> = asked.request()?;
     let key = asked.key(&request.key, Asks::default())?;
     check_automatic(&key)?;
+    check_primary(asked, &key)?;
     Ok(reschedule(asked, &key, None))
 }
 
@@ -48,7 +51,9 @@ fn reschedule(asked: &Asked<'_>, key: &Key, rotation: Option<Schedule>) -> Done 
     if rotation == key.rotation {
         return done;
     }
-    done.changing(asked.change_key(key, &Key { rotation, ..Key::clone(key) }))
+    let new = Key { rotation, ..Key::clone(key) };
+    let (change, followed) = shared::change(asked.state, key, &new, asked.call.now);
+    done.changing(change).followed_by(followed)
 }
 
 pub(super) fn get_key_rotation_status(asked: &Asked<'_>) -> Result<Done, Fault> {
@@ -72,6 +77,7 @@ pub(super) fn rotate_key_on_demand(asked: &Asked<'_>) -> Result<Done, Fault> {
     let request: OfKey<'_> = asked.request()?;
     let key = asked.key(&request.key, Asks::default())?;
     check_spec(&key)?;
+    check_primary(asked, &key)?;
     if key.origin == Origin::External {
         return Err(Fault::new(
             "KMSInvalidStateException",
@@ -145,6 +151,14 @@ fn entry(key: &Key, material: &Material) -> ListedMaterial {
 /// Only symmetric encryption keys have more than one material.
 fn check_spec(key: &Key) -> Result<(), Fault> {
     if key.spec == KeySpec::SymmetricDefault { Ok(()) } else { Err(not_rotatable()) }
+}
+
+/// A family is rotated by its primary. Source: AWS KMS API Reference, EnableKeyRotation, RotateKeyOnDemand.
+fn check_primary(asked: &Asked<'_>, key: &Key) -> Result<(), Fault> {
+    match asked.state.family(&key.arn) {
+        Some(family) if family.primary != key.arn.region => Err(not_a_primary(&key.arn)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Automatic rotation needs material that KMS can make.

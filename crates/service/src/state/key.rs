@@ -100,7 +100,7 @@ pub struct Key {
     pub usage: KeyUsage,
     /// Where the material comes from.
     pub origin: Origin,
-    /// Whether it is a multi-Region primary.
+    /// Whether it is a multi-Region key; its [`super::Family`] says which Region has the primary.
     pub multi_region: bool,
     /// The key policy as it was put.
     pub policy_text: String,
@@ -171,7 +171,7 @@ impl Key {
     /// When `timer` will do something to this key, if it runs.
     pub fn deadline(&self, timer: Timer) -> Option<Timestamp> {
         let date = match timer {
-            Timer::Deletion => lifecycle::deadline(&self.state),
+            Timer::Deletion | Timer::Settlement => lifecycle::deadline(&self.state),
             Timer::Expiry => None,
             Timer::Rotation => self.rotation.map(|schedule| schedule.next),
         };

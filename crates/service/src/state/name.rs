@@ -1,19 +1,22 @@
 //! The store's keys.
 
-use api::{AliasArn, KeyArn};
+use api::{AccountId, AliasArn, KeyArn, KeyId};
 
 use super::record::printable;
 use super::{AliasKey, Corrupt};
 
 /// A key of the store: which record it names.
 ///
-/// `key/<key ARN>`, `alias/<alias ARN>`, `tombstone/<key ARN>`, `last-use/<key ARN>`: text, so that a store can be read by eye.
+/// `key/<key ARN>`, `alias/<alias ARN>`, `tombstone/<key ARN>`, `last-use/<key ARN>`,
+/// `family/<account>/<key ID>`: text, so that a store can be read by eye.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
     Key(KeyArn),
     Alias(AliasKey),
     Tombstone(KeyArn),
     LastUse(KeyArn),
+    /// Of a multi-Region key, whichever Region it is in.
+    Family(AccountId, KeyId),
 }
 
 impl Name {
@@ -25,6 +28,7 @@ impl Name {
             }
             Name::Tombstone(arn) => format!("tombstone/{arn}"),
             Name::LastUse(arn) => format!("last-use/{arn}"),
+            Name::Family(account, key) => format!("family/{account}/{key}"),
         };
         text.into_bytes()
     }
@@ -38,6 +42,10 @@ impl Name {
             "key" => Ok(Name::Key(arn()?)),
             "tombstone" => Ok(Name::Tombstone(arn()?)),
             "last-use" => Ok(Name::LastUse(arn()?)),
+            "family" => {
+                let (account, key) = rest.split_once('/').ok_or_else(unknown)?;
+                Ok(Name::Family(account.parse().map_err(|_| unknown())?, key.parse().map_err(|_| unknown())?))
+            }
             "alias" => match api::KeyRef::parse(rest) {
                 Ok(api::KeyRef::AliasArn(arn)) => Ok(Name::Alias((arn.account, arn.region, arn.alias))),
                 _ => Err(unknown()),

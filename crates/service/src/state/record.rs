@@ -68,14 +68,14 @@ fn encrypt_decrypt() -> KeyUsage {
 
 #[derive(Serialize, Deserialize)]
 enum StateRecord {
-    Creating,
+    Creating { until: Timestamp, to_import: bool },
     Enabled,
     Disabled,
     PendingDeletion { deletion_date: Timestamp },
     PendingReplicaDeletion { window_days: u8 },
     PendingImport,
     Unavailable { enabled: bool },
-    Updating,
+    Updating { until: Timestamp },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,14 +114,14 @@ pub(crate) fn encode_key(key: &Key) -> Vec<u8> {
         created: key.created,
         description: key.description.clone(),
         state: match key.state {
-            S::Creating => StateRecord::Creating,
+            S::Creating { until, to_import } => StateRecord::Creating { until, to_import },
             S::Enabled => StateRecord::Enabled,
             S::Disabled => StateRecord::Disabled,
             S::PendingDeletion { deletion_date } => StateRecord::PendingDeletion { deletion_date },
             S::PendingReplicaDeletion { window } => StateRecord::PendingReplicaDeletion { window_days: window.days() },
             S::PendingImport => StateRecord::PendingImport,
             S::Unavailable { enabled } => StateRecord::Unavailable { enabled },
-            S::Updating => StateRecord::Updating,
+            S::Updating { until } => StateRecord::Updating { until },
         },
         spec: key.spec,
         usage: key.usage,
@@ -148,7 +148,7 @@ pub(super) fn decode_key(name: &[u8], value: &[u8], arn: KeyArn, live: Arc<Live>
     let corrupt = |why: String| Corrupt::Record { key: printable(name), why };
     let record: KeyRecord = decode(name, value)?;
     let state = match record.state {
-        StateRecord::Creating => S::Creating,
+        StateRecord::Creating { until, to_import } => S::Creating { until, to_import },
         StateRecord::Enabled => S::Enabled,
         StateRecord::Disabled => S::Disabled,
         StateRecord::PendingDeletion { deletion_date } => S::PendingDeletion { deletion_date },
@@ -157,7 +157,7 @@ pub(super) fn decode_key(name: &[u8], value: &[u8], arn: KeyArn, live: Arc<Live>
         },
         StateRecord::PendingImport => S::PendingImport,
         StateRecord::Unavailable { enabled } => S::Unavailable { enabled },
-        StateRecord::Updating => S::Updating,
+        StateRecord::Updating { until } => S::Updating { until },
     };
     let material = record
         .material

@@ -1,13 +1,14 @@
 //! The end of a waiting period.
 
-use api::Timestamp;
-use lifecycle::deadline;
+use api::{KeyArn, Timestamp};
+use lifecycle::{Change as Turn, Command, deadline, decide};
 use serde_json::json;
 use store::{Batch, BatchId};
 
 use crate::decide::Change;
 use crate::record::ServiceEvent;
-use crate::state::{Key, Name, State, Tombstone, encode_tombstone};
+use crate::shared::replace;
+use crate::state::{Key, Name, State, Tombstone, encode_family, encode_tombstone, member};
 
 /// The deletion of `key`. Everything that belongs to it goes with it: material, policy and tags (they are in its record),
 /// aliases, last use. A tombstone stays.
@@ -24,7 +25,26 @@ pub(super) fn batch(state: &State, key: &Key, now: Timestamp, id: [u8; 16]) -> B
         let version = state.alias(&name).map(|(version, _)| *version);
         change = change.and_on(Name::Alias(name.clone()), version).delete(Name::Alias(name));
     }
+    if key.multi_region {
+        change = change.and(departure(state, arn, now));
+    }
     // Source: AWS KMS Developer Guide, CloudTrail example of DeleteKey.
     let event = ServiceEvent { name: "DeleteKey", key: arn, details: json!({ "keyId": arn.key.to_string() }) };
     change.into_batch(BatchId(id), vec![event.record(now, id)])
+}
+
+/// What the deletion of `arn` changes in its family: a primary that waited for its last replica begins its own waiting period.
+fn departure(state: &State, arn: KeyArn, now: Timestamp) -> Change {
+    let name = Name::Family(arn.account, arn.key);
+    let change = Change::on(name.clone(), state.family_version(&arn));
+    let Some(rest) = state.family(&arn).and_then(|family| family.without(arn.region)) else {
+        return change.delete(name);
+    };
+    let change = change.put(name, encode_family(&rest));
+    let primary = state.key(&member(arn, rest.primary)).filter(|_| rest.replicas.is_empty());
+    let next = primary.map(|primary| (primary, decide(&primary.state, Command::LoseLastReplica, now)));
+    match next {
+        Some((primary, Ok(Turn::To(next)))) => change.and(replace(state, &Key { state: next, ..Key::clone(primary) })),
+        Some((_, Ok(Turn::Stay | Turn::Deleted) | Err(_))) | None => change,
+    }
 }

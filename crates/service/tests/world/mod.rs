@@ -3,7 +3,7 @@
 
 use api::{AccountId, KeyArn, Region, Service, Timestamp};
 use serde_json::{Value, json};
-use service::{Call, Caller, CallerKind, Commit, Due, LastUse, Origin, State, Vault};
+use service::{Call, Caller, CallerKind, Commit, Due, Effect, LastUse, Origin, State, Vault};
 use store::{Batch, Memory, Outcome, Store};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
@@ -57,21 +57,7 @@ impl World {
     }
 
     pub(crate) fn call_as(&mut self, caller: &Caller, operation: &str, body: &str) -> Result<Value, String> {
-        let service = if operation == "GetCallerIdentity" { Service::Sts } else { Service::Kms };
-        let row = api::find(service, operation).unwrap();
-        self.calls += 1;
-        let (request_id, event_id) = (uuid(2 * self.calls), uuid(2 * self.calls + 1));
-        let call = Call {
-            operation: row,
-            caller,
-            region: self.region,
-            body: body.as_bytes(),
-            now: self.now,
-            request_id: &request_id,
-            event_id: &event_id,
-            origin: Origin { source_ip: "192.0.2.1", user_agent: "test", host: "localhost", tls: None },
-        };
-        let effect = service::decide(&self.state, &self.vault, &call);
+        let (request_id, effect) = self.effect(caller, operation, body);
         match effect.commit {
             Commit::Append(records) => {
                 self.trail.extend(records.iter().map(|record| serde_json::from_slice::<Value>(record).unwrap()));
@@ -97,6 +83,34 @@ impl World {
         }
     }
 
+    /// What a call would do, as the root user of the first account; `None` where it changes nothing.
+    pub(crate) fn decided(&mut self, operation: &str, body: &Value) -> Option<Batch> {
+        match self.effect(&root(ACCOUNT), operation, &body.to_string()).1.commit {
+            Commit::Append(_) => None,
+            Commit::Batch(batch) => Some(batch),
+        }
+    }
+
+    /// The ID of a request, and what it does.
+    fn effect(&mut self, caller: &Caller, operation: &str, body: &str) -> (String, Effect) {
+        let service = if operation == "GetCallerIdentity" { Service::Sts } else { Service::Kms };
+        let row = api::find(service, operation).unwrap();
+        self.calls += 1;
+        let (request_id, event_id) = (uuid(2 * self.calls), uuid(2 * self.calls + 1));
+        let call = Call {
+            operation: row,
+            caller,
+            region: self.region,
+            body: body.as_bytes(),
+            now: self.now,
+            request_id: &request_id,
+            event_id: &event_id,
+            origin: Origin { source_ip: "192.0.2.1", user_agent: "test", host: "localhost", tls: None },
+        };
+        let effect = service::decide(&self.state, &self.vault, &call);
+        (request_id, effect)
+    }
+
     /// Commits a batch; `false` where the world has changed since it was decided.
     pub(crate) fn commit(&mut self, batch: Batch) -> bool {
         match self.store.commit(std::slice::from_ref(&batch)).unwrap().remove(0) {
@@ -116,12 +130,17 @@ impl World {
     }
 
     pub(crate) fn tick(&mut self) -> Vec<KeyArn> {
-        let due = self.due();
-        let keys = due.iter().map(|due| due.key).collect();
-        for due in due {
-            assert!(self.commit(due.batch));
+        let mut keys = Vec::new();
+        loop {
+            let due = self.due();
+            if due.is_empty() {
+                return keys;
+            }
+            keys.extend(due.iter().map(|due| due.key));
+            for due in due {
+                assert!(self.commit(due.batch));
+            }
         }
-        keys
     }
 
     pub(crate) fn due(&mut self) -> Vec<Due> {

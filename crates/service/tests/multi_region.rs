@@ -1,0 +1,390 @@
+//! Multi-Region keys: lives of families, told as clients in several Regions see them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use api::{KeyArn, Region};
+use serde_json::{Value, json};
+use world::{ACCOUNT, World};
+
+const DAY: i64 = 86_400;
+const HOME: &str = "eu-west-1";
+const WEST: &str = "us-west-2";
+const EAST: &str = "ap-northeast-1";
+
+fn region(name: &str) -> Region {
+    name.parse().unwrap()
+}
+
+/// Calls in a Region about the family's member there.
+fn call(world: &mut World, at: &str, operation: &str, key: &KeyArn, mut body: Value) -> Result<Value, String> {
+    world.region = region(at);
+    body["KeyId"] = json!(key.key.to_string());
+    world.call(operation, body)
+}
+
+fn family(world: &mut World, replicas: &[&str]) -> KeyArn {
+    world.region = region(HOME);
+    let key = world.create_key_with(json!({ "MultiRegion": true }));
+    for at in replicas {
+        call(world, HOME, "ReplicateKey", &key, json!({ "ReplicaRegion": at })).unwrap();
+    }
+    world.pass(10);
+    key
+}
+
+fn member(key: &KeyArn, at: &str) -> KeyArn {
+    KeyArn { region: region(at), ..*key }
+}
+
+/// `PRIMARY Enabled`, or the error.
+fn seen(world: &mut World, at: &str, key: &KeyArn) -> String {
+    match call(world, at, "DescribeKey", key, json!({})) {
+        Ok(answer) => {
+            let metadata = &answer["KeyMetadata"];
+            let role = metadata["MultiRegionConfiguration"]["MultiRegionKeyType"].as_str().unwrap();
+            format!("{role} {}", metadata["KeyState"].as_str().unwrap())
+        }
+        Err(error) => error.replace(&key.key.to_string(), "KEY"),
+    }
+}
+
+fn relatives(world: &mut World, at: &str, key: &KeyArn) -> Value {
+    let answer = call(world, at, "DescribeKey", key, json!({})).unwrap();
+    let configuration = &answer["KeyMetadata"]["MultiRegionConfiguration"];
+    let replicas: Vec<_> = configuration["ReplicaKeys"].as_array().unwrap().iter().map(|it| &it["Region"]).collect();
+    json!({ "primary": configuration["PrimaryKey"]["Region"], "replicas": replicas })
+}
+
+/// `eventName Region` of the records since `from`.
+fn told(world: &World, from: usize) -> Vec<String> {
+    let line =
+        |record: &Value| format!("{} {}", record["eventName"].as_str().unwrap(), record["awsRegion"].as_str().unwrap());
+    world.trail[from..].iter().map(line).collect()
+}
+
+#[test]
+fn a_replica_is_made_in_a_moment_and_opens_what_the_primary_sealed() {
+    let mut world = World::new();
+    let key = family(&mut world, &[]);
+    let sealed = call(&mut world, HOME, "Encrypt", &key, json!({ "Plaintext": "AQID" })).unwrap();
+    let begun = world.trail.len();
+    let made = call(
+        &mut world,
+        HOME,
+        "ReplicateKey",
+        &key,
+        json!({ "ReplicaRegion": WEST, "Description": "away", "Tags": [{ "TagKey": "a", "TagValue": "b" }] }),
+    )
+    .unwrap();
+    let metadata = &made["ReplicaKeyMetadata"];
+    assert_eq!(metadata["Arn"], member(&key, WEST).to_string());
+    assert_eq!(metadata["KeyId"], key.key.to_string());
+    assert_eq!((&metadata["KeyState"], &metadata["Enabled"]), (&json!("Creating"), &json!(false)));
+    assert_eq!(metadata["Description"], "away");
+    assert_eq!(made["ReplicaTags"], json!([{ "TagKey": "a", "TagValue": "b" }]));
+    assert!(made["ReplicaPolicy"].as_str().unwrap().contains(ACCOUNT));
+    let configuration = &metadata["MultiRegionConfiguration"];
+    assert_eq!(configuration["MultiRegionKeyType"], "REPLICA");
+    assert_eq!(configuration["PrimaryKey"], json!({ "Arn": key.to_string(), "Region": HOME }));
+    assert_eq!(configuration["ReplicaKeys"], json!([{ "Arn": member(&key, WEST).to_string(), "Region": WEST }]));
+
+    // Two events, each in its Region.
+    assert_eq!(told(&world, begun), ["ReplicateKey eu-west-1", "CreateKey us-west-2"]);
+    let (call_of, made_by) = (&world.trail[begun], &world.trail[begun + 1]);
+    assert_eq!(call_of["requestParameters"]["replicaRegion"], WEST);
+    assert_eq!(call_of["responseElements"]["replicaKeyMetadata"]["keyState"], "Creating");
+    assert_eq!(call_of["resources"][0]["ARN"], key.to_string());
+    assert_eq!(made_by["userIdentity"]["invokedBy"], "AWS Internal");
+    assert_eq!(made_by["requestID"], call_of["requestID"]);
+    assert_ne!(made_by["eventID"], call_of["eventID"]);
+    assert_eq!(made_by["resources"][0]["ARN"], member(&key, WEST).to_string());
+
+    let decrypt = json!({ "CiphertextBlob": sealed["CiphertextBlob"] });
+    world.region = region(WEST);
+    let early = world.call("Decrypt", decrypt.clone()).unwrap_err();
+    assert_eq!(early, format!("KMSInvalidStateException: {} is creating.", member(&key, WEST)));
+    let begun = world.trail.len();
+    world.pass(2);
+    assert_eq!(told(&world, begun), ["SynchronizeMultiRegionKey us-west-2"]);
+    assert_eq!(world.call("Decrypt", decrypt).unwrap()["Plaintext"], "AQID");
+    assert_eq!(relatives(&mut world, HOME, &key), json!({ "primary": HOME, "replicas": [WEST] }));
+
+    // Each has its own last use, its own tags and its own policy.
+    let used = |world: &mut World, at: &str| {
+        call(world, at, "GetKeyLastUsage", &key, json!({})).unwrap()["KeyLastUsage"]["Operation"].clone()
+    };
+    assert_eq!((used(&mut world, HOME), used(&mut world, WEST)), (json!("Encrypt"), json!("Decrypt")));
+    let tags = call(&mut world, HOME, "ListResourceTags", &key, json!({})).unwrap();
+    assert_eq!(tags["Tags"], json!([]));
+    call(&mut world, WEST, "DisableKey", &key, json!({})).unwrap();
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY Enabled");
+    assert_eq!(seen(&mut world, WEST, &key), "REPLICA Disabled");
+
+    world.restart();
+    assert_eq!(seen(&mut world, WEST, &key), "REPLICA Disabled");
+    assert_eq!(relatives(&mut world, WEST, &key), json!({ "primary": HOME, "replicas": [WEST] }));
+}
+
+#[test]
+fn only_a_primary_is_replicated_and_once_into_each_region() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST]);
+    let replicate = |world: &mut World, at: &str, to: &str| {
+        call(world, at, "ReplicateKey", &key, json!({ "ReplicaRegion": to })).unwrap_err()
+    };
+    let there = member(&key, WEST);
+    assert_eq!(
+        replicate(&mut world, WEST, EAST),
+        format!("UnsupportedOperationException: {there} is not a multi-region primary key.")
+    );
+    for at in [HOME, WEST] {
+        let expected = format!(
+            "AlreadyExistsException: A related multi-region key with the ARN {} already exists",
+            member(&key, at)
+        );
+        assert_eq!(replicate(&mut world, HOME, at), expected);
+    }
+    assert_eq!(
+        replicate(&mut world, HOME, "cn-north-1"),
+        "UnsupportedOperationException: cn-north-1 is not a region of the partition aws."
+    );
+    assert_eq!(
+        replicate(&mut world, HOME, "nowhere"),
+        "ValidationException: 1 validation error detected: Value 'nowhere' at 'replicaRegion' failed to satisfy constraint: \
+         Member must satisfy regular expression pattern: ^([a-z]+-){2,3}\\d+$"
+    );
+    let single = world.create_key();
+    assert_eq!(
+        world.call("ReplicateKey", json!({ "KeyId": single.to_string(), "ReplicaRegion": WEST })).unwrap_err(),
+        format!("UnsupportedOperationException: {single} is not a multi-region primary key.")
+    );
+    let locked = json!({ "ReplicaRegion": EAST, "Policy": json!({
+        "Version": "2012-10-17",
+        "Statement": { "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "kms:Decrypt", "Resource": "*" },
+    }).to_string() });
+    let refused = call(&mut world, HOME, "ReplicateKey", &key, locked).unwrap_err();
+    assert!(refused.starts_with("MalformedPolicyDocumentException"), "{refused}");
+    assert_eq!(relatives(&mut world, HOME, &key), json!({ "primary": HOME, "replicas": [WEST] }));
+}
+
+#[test]
+fn policies_may_ask_for_regions_and_roles() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST]);
+    let allow = |condition: Value, action: &str| {
+        json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Principal": { "AWS": format!("arn:aws:iam::{ACCOUNT}:root") }, "Action": "kms:PutKeyPolicy", "Resource": "*" },
+            { "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": action, "Resource": "*", "Condition": condition },
+        ]}).to_string()
+    };
+    for (action, body, fits, fails) in [
+        (
+            "ReplicateKey",
+            json!({ "ReplicaRegion": EAST }),
+            json!({ "kms:ReplicaRegion": EAST }),
+            json!({ "kms:ReplicaRegion": WEST }),
+        ),
+        (
+            "UpdatePrimaryRegion",
+            json!({ "PrimaryRegion": WEST }),
+            json!({ "kms:PrimaryRegion": WEST }),
+            json!({ "kms:MultiRegionKeyType": "REPLICA" }),
+        ),
+    ] {
+        let name = format!("kms:{action}");
+        for at in [HOME, WEST] {
+            let policy = allow(json!({ "StringEquals": fails }), &name);
+            call(&mut world, at, "PutKeyPolicy", &key, json!({ "Policy": policy })).unwrap();
+        }
+        let refused = call(&mut world, HOME, action, &key, body.clone()).unwrap_err();
+        assert!(refused.starts_with("AccessDeniedException"), "{refused}");
+        let policy = allow(json!({ "StringEquals": fits, "Bool": { "kms:MultiRegion": "true" } }), &name);
+        call(&mut world, HOME, "PutKeyPolicy", &key, json!({ "Policy": policy })).unwrap();
+        if action == "UpdatePrimaryRegion" {
+            // Both ends are asked.
+            let policy = allow(json!({ "StringEquals": { "kms:MultiRegionKeyType": "PRIMARY" } }), &name);
+            call(&mut world, WEST, "PutKeyPolicy", &key, json!({ "Policy": policy })).unwrap();
+            let refused = call(&mut world, HOME, action, &key, body.clone()).unwrap_err();
+            assert!(refused.contains(&member(&key, WEST).to_string()), "{refused}");
+            let policy = allow(json!({ "StringEquals": { "kms:MultiRegionKeyType": "REPLICA" } }), &name);
+            call(&mut world, WEST, "PutKeyPolicy", &key, json!({ "Policy": policy })).unwrap();
+        }
+        call(&mut world, HOME, action, &key, body).unwrap();
+    }
+}
+
+#[test]
+fn the_primary_moves_and_the_old_one_may_be_deleted() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST, EAST]);
+    let begun = world.trail.len();
+    call(&mut world, HOME, "UpdatePrimaryRegion", &key, json!({ "PrimaryRegion": WEST })).unwrap();
+    assert_eq!(told(&world, begun), ["UpdatePrimaryRegion eu-west-1", "UpdatePrimaryRegion us-west-2"]);
+    let (here, there) = (&world.trail[begun], &world.trail[begun + 1]);
+    assert_eq!(here["requestID"], there["requestID"]);
+    assert_eq!(here["userIdentity"], there["userIdentity"]);
+    assert_eq!(there["requestParameters"], json!({ "keyId": member(&key, WEST).to_string(), "primaryRegion": WEST }));
+    assert_eq!(here["responseElements"]["keyId"], key.to_string());
+    assert_eq!(there["responseElements"]["keyId"], member(&key, WEST).to_string());
+
+    assert_eq!(seen(&mut world, HOME, &key), "REPLICA Updating");
+    assert_eq!(seen(&mut world, WEST, &key), "PRIMARY Updating");
+    assert_eq!(seen(&mut world, EAST, &key), "REPLICA Enabled");
+    assert_eq!(relatives(&mut world, EAST, &key), json!({ "primary": WEST, "replicas": [EAST, HOME] }));
+    // Usable meanwhile, but neither replicated nor managed.
+    call(&mut world, WEST, "Encrypt", &key, json!({ "Plaintext": "AQID" })).unwrap();
+    for (at, operation, body) in [
+        (WEST, "ReplicateKey", json!({ "ReplicaRegion": "sa-east-1" })),
+        (WEST, "DisableKey", json!({})),
+        (HOME, "ScheduleKeyDeletion", json!({})),
+    ] {
+        let refused = call(&mut world, at, operation, &key, body).unwrap_err();
+        assert_eq!(refused, format!("KMSInvalidStateException: {} is updating.", member(&key, at)));
+    }
+    world.pass(2);
+    assert_eq!(seen(&mut world, WEST, &key), "PRIMARY Enabled");
+    call(&mut world, HOME, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 7 })).unwrap();
+    world.pass(7 * DAY);
+    assert!(seen(&mut world, HOME, &key).starts_with("NotFoundException"));
+    assert_eq!(relatives(&mut world, WEST, &key), json!({ "primary": WEST, "replicas": [EAST] }));
+    // And comes back as a replica of the new primary.
+    call(&mut world, WEST, "ReplicateKey", &key, json!({ "ReplicaRegion": HOME })).unwrap();
+    world.pass(2);
+    assert_eq!(seen(&mut world, HOME, &key), "REPLICA Enabled");
+    assert_eq!(world.state.tombstone(&key), None);
+}
+
+#[test]
+fn a_primary_moves_only_to_a_replica_that_is_enabled() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST]);
+    let refused = |world: &mut World, at: &str, to: &str| {
+        call(world, at, "UpdatePrimaryRegion", &key, json!({ "PrimaryRegion": to })).unwrap_err()
+    };
+    assert_eq!(
+        refused(&mut world, WEST, HOME),
+        format!("UnsupportedOperationException: {} is not a multi-region primary key.", member(&key, WEST))
+    );
+    assert_eq!(
+        refused(&mut world, HOME, EAST),
+        format!("NotFoundException: Key '{}' does not exist", member(&key, EAST))
+    );
+    assert!(refused(&mut world, HOME, HOME).starts_with("ValidationException"));
+    call(&mut world, WEST, "DisableKey", &key, json!({})).unwrap();
+    assert_eq!(refused(&mut world, HOME, WEST), format!("DisabledException: {} is disabled.", member(&key, WEST)));
+    call(&mut world, WEST, "EnableKey", &key, json!({})).unwrap();
+    call(&mut world, HOME, "DisableKey", &key, json!({})).unwrap();
+    assert_eq!(refused(&mut world, HOME, WEST), format!("DisabledException: {key} is disabled."));
+}
+
+#[test]
+fn a_primary_waits_until_its_last_replica_is_deleted_and_then_its_own_period() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST, EAST]);
+    let scheduled = call(&mut world, HOME, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 9 })).unwrap();
+    assert_eq!(
+        scheduled,
+        json!({ "KeyId": key.to_string(), "KeyState": "PendingReplicaDeletion", "PendingWindowInDays": 9 })
+    );
+    assert_eq!(world.last_record()["responseElements"].get("deletionDate"), None);
+    let described = call(&mut world, HOME, "DescribeKey", &key, json!({})).unwrap();
+    assert_eq!(described["KeyMetadata"]["PendingDeletionWindowInDays"], 9);
+    assert_eq!(described["KeyMetadata"].get("DeletionDate"), None);
+    let waiting = format!("KMSInvalidStateException: {key} is pending replica deletion.");
+    for (operation, body) in [
+        ("Encrypt", json!({ "Plaintext": "AQID" })),
+        ("ReplicateKey", json!({ "ReplicaRegion": "sa-east-1" })),
+        ("UpdatePrimaryRegion", json!({ "PrimaryRegion": WEST })),
+        ("ScheduleKeyDeletion", json!({})),
+    ] {
+        assert_eq!(call(&mut world, HOME, operation, &key, body).unwrap_err(), waiting);
+    }
+    // The replicas live on, for as long as nobody schedules them.
+    world.pass(400 * DAY);
+    assert_eq!(seen(&mut world, WEST, &key), "REPLICA Enabled");
+    call(&mut world, WEST, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 7 })).unwrap();
+    call(&mut world, EAST, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 8 })).unwrap();
+    world.pass(7 * DAY);
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY PendingReplicaDeletion");
+    let begun = world.trail.len();
+    world.pass(DAY);
+    assert_eq!(told(&world, begun), ["DeleteKey ap-northeast-1"]);
+    let described = call(&mut world, HOME, "DescribeKey", &key, json!({})).unwrap();
+    assert_eq!(described["KeyMetadata"]["KeyState"], "PendingDeletion");
+    assert_eq!(described["KeyMetadata"]["DeletionDate"], json!(world.now.as_second() + 9 * DAY));
+    world.restart();
+    world.pass(9 * DAY - 1);
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY PendingDeletion");
+    world.pass(1);
+    assert!(seen(&mut world, HOME, &key).starts_with("NotFoundException"));
+}
+
+#[test]
+fn two_replicas_that_are_due_together_both_go_and_the_primary_waits_from_then() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST, EAST]);
+    call(&mut world, HOME, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 7 })).unwrap();
+    for at in [WEST, EAST] {
+        call(&mut world, at, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 7 })).unwrap();
+    }
+    let mut gone = world.pass(20 * DAY);
+    gone.sort();
+    assert_eq!(gone, [member(&key, EAST), member(&key, WEST)]);
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY PendingDeletion");
+    world.pass(7 * DAY - 1);
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY PendingDeletion");
+    assert_eq!(world.pass(1), [key]);
+}
+
+#[test]
+fn a_cancelled_primary_is_not_deleted_with_its_last_replica() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST]);
+    call(&mut world, HOME, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 7 })).unwrap();
+    call(&mut world, WEST, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 7 })).unwrap();
+    world.now = api::Timestamp::from_second(world.now.as_second() + 7 * DAY).unwrap();
+    // Decided, and not yet committed, when somebody cancels.
+    let decided = world.due().remove(0).batch;
+    call(&mut world, HOME, "CancelKeyDeletion", &key, json!({})).unwrap();
+    assert!(!world.commit(decided), "the deletion was decided on a primary that waited");
+    assert_eq!(world.tick(), [member(&key, WEST)]);
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY Disabled");
+    world.pass(60 * DAY);
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY Disabled");
+}
+
+/// Of two changes that were decided on one moment, the second finds out.
+#[test]
+fn changes_of_one_family_never_cross() {
+    let replicate = ("ReplicateKey", json!({ "ReplicaRegion": EAST }));
+    let schedule = ("ScheduleKeyDeletion", json!({ "PendingWindowInDays": 7 }));
+    let promote = ("UpdatePrimaryRegion", json!({ "PrimaryRegion": WEST }));
+    let disable = ("DisableKey", json!({}));
+    for (first, second) in [
+        (&replicate, &schedule),
+        (&schedule, &replicate),
+        (&replicate, &promote),
+        (&promote, &replicate),
+        (&promote, &schedule),
+        (&promote, &disable),
+        (&disable, &promote),
+        (&replicate, &replicate),
+        (&promote, &promote),
+    ] {
+        for replicas in [&[WEST][..], &[]] {
+            let mut world = World::new();
+            let key = family(&mut world, replicas);
+            world.region = region(HOME);
+            let mut batches = [first, second].map(|(operation, body)| {
+                let mut body = body.clone();
+                body["KeyId"] = json!(key.key.to_string());
+                world.decided(operation, &body)
+            });
+            let [Some(_), Some(_)] = &batches else { continue };
+            let [one, other] = &mut batches;
+            assert!(world.commit(one.take().unwrap()));
+            assert!(!world.commit(other.take().unwrap()), "{} and {} both happened", first.0, second.0);
+        }
+    }
+}
