@@ -178,9 +178,14 @@ pub struct KeyFacts {
 }
 
 impl KeyFacts {
-    /// Whether the key has a public half that encrypts: its holders need no KMS, and nothing records them.
+    /// Whether the key has a public half that encrypts, or that secrets are agreed on with: its holders need no KMS, and nothing
+    /// records them.
     pub fn encrypts_in_public(&self) -> bool {
-        self.usage == "ENCRYPT_DECRYPT" && self.spec != "SYMMETRIC_DEFAULT"
+        match self.usage.as_str() {
+            "ENCRYPT_DECRYPT" => self.spec != "SYMMETRIC_DEFAULT",
+            "KEY_AGREEMENT" | "ENCAPSULATE_DECAPSULATE" => true,
+            _ => false,
+        }
     }
 }
 

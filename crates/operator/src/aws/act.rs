@@ -3,7 +3,10 @@
 use api::KeyArn;
 use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{DataKeySpec, EncryptionAlgorithmSpec, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec};
+use aws_sdk_kms::types::{
+    DataKeySpec, EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, MacAlgorithmSpec,
+    MessageType, SigningAlgorithmSpec,
+};
 use procedure::observation::KeyFacts;
 use procedure::{KeyState, Presence, Seen};
 use trail::context::PROBE;
@@ -85,7 +88,11 @@ async fn send_probe(aws: &Aws, arn: &str, probe: &str, facts: &KeyFacts) -> Resu
             Ok(id(answer.request_id()))
         }
         "ENCRYPT_DECRYPT" => {
-            let call = kms.encrypt().key_id(arn).encryption_algorithm(EncryptionAlgorithmSpec::RsaesOaepSha256);
+            let algorithm = match facts.spec.as_str() {
+                "SM2" => EncryptionAlgorithmSpec::Sm2Pke,
+                _ => EncryptionAlgorithmSpec::RsaesOaepSha256,
+            };
+            let call = kms.encrypt().key_id(arn).encryption_algorithm(algorithm);
             let answer = call.plaintext(Blob::new(PROBE)).send().await?;
             Ok(id(answer.request_id()))
         }
@@ -101,9 +108,29 @@ async fn send_probe(aws: &Aws, arn: &str, probe: &str, facts: &KeyFacts) -> Resu
                 kms.generate_mac().key_id(arn).mac_algorithm(algorithm).message(Blob::new(PROBE)).send().await?;
             Ok(id(answer.request_id()))
         }
+        "KEY_AGREEMENT" => {
+            let call = kms.derive_shared_secret().key_id(arn).key_agreement_algorithm(KeyAgreementAlgorithmSpec::Ecdh);
+            let answer = call.public_key(Blob::new(ANY_PUBLIC_KEY)).send().await?;
+            Ok(id(answer.request_id()))
+        }
+        "ENCAPSULATE_DECAPSULATE" => {
+            let call = kms.encapsulate().key_id(arn).encapsulation_algorithm(EncapsulationAlgorithmSpec::MlKem);
+            let answer = call.send().await?;
+            Ok(id(answer.request_id()))
+        }
         _ => Err(no_probe(facts)),
     }
 }
+
+/// The generator of P-256 as a SubjectPublicKeyInfo: a public key of nobody's. The state of the key is looked at first, so that
+/// it need not fit the key's curve.
+const ANY_PUBLIC_KEY: [u8; 91] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6,
+    0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98,
+    0xc2, 0x96, 0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b,
+    0xce, 0x33, 0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5,
+];
 
 fn no_probe(facts: &KeyFacts) -> Trouble {
     let message = format!("no probe is known for key usage `{}` and key spec `{}`", facts.usage, facts.spec);
@@ -116,6 +143,9 @@ fn signing_algorithm(spec: &str) -> Option<SigningAlgorithmSpec> {
         "ECC_NIST_P256" | "ECC_SECG_P256K1" => SigningAlgorithmSpec::EcdsaSha256,
         "ECC_NIST_P384" => SigningAlgorithmSpec::EcdsaSha384,
         "ECC_NIST_P521" => SigningAlgorithmSpec::EcdsaSha512,
+        "ECC_NIST_EDWARDS25519" => SigningAlgorithmSpec::Ed25519Sha512,
+        "ML_DSA_44" | "ML_DSA_65" | "ML_DSA_87" => SigningAlgorithmSpec::MlDsaShake256,
+        "SM2" => SigningAlgorithmSpec::Sm2Dsa,
         _ => return None,
     })
 }

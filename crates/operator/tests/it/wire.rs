@@ -106,9 +106,13 @@ fn refusal(code: &str, message: &str) -> (u16, Option<Value>) {
 }
 
 fn described(state: &str) -> (u16, Option<Value>) {
+    described_as(state, "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+}
+
+fn described_as(state: &str, spec: &str, usage: &str) -> (u16, Option<Value>) {
     let metadata = json!({
         "KeyId": &KEY[KEY.len() - 36..], "Arn": KEY, "CreationDate": 1_700_000_000.123, "KeyState": state, "KeyManager": "CUSTOMER",
-        "KeyUsage": "ENCRYPT_DECRYPT", "KeySpec": "SYMMETRIC_DEFAULT", "Origin": "AWS_KMS",
+        "KeyUsage": usage, "KeySpec": spec, "Origin": "AWS_KMS",
         "DeletionDate": if state == "PendingDeletion" { json!(1_800_000_000) } else { Value::Null },
     });
     (200, Some(json!({ "KeyMetadata": metadata })))
@@ -294,6 +298,37 @@ fn a_key_is_probed_only_while_it_cannot_be_used() {
             Answer::Unclear { .. } => "unclear",
         };
         assert_eq!((answer, server.calls("GenerateDataKey")), (expected, sent), "{state}");
+    }
+}
+
+#[test]
+fn every_kind_of_key_has_a_probe_that_fits() {
+    let probe = Act::Probe { probe: "p-1".to_owned() };
+    for (spec, usage, call, algorithm) in [
+        ("RSA_2048", "ENCRYPT_DECRYPT", "Encrypt", "RSAES_OAEP_SHA_256"),
+        ("SM2", "ENCRYPT_DECRYPT", "Encrypt", "SM2PKE"),
+        ("RSA_4096", "SIGN_VERIFY", "Sign", "RSASSA_PSS_SHA_256"),
+        ("ECC_NIST_P521", "SIGN_VERIFY", "Sign", "ECDSA_SHA_512"),
+        ("ECC_NIST_EDWARDS25519", "SIGN_VERIFY", "Sign", "ED25519_SHA_512"),
+        ("ML_DSA_65", "SIGN_VERIFY", "Sign", "ML_DSA_SHAKE_256"),
+        ("SM2", "SIGN_VERIFY", "Sign", "SM2DSA"),
+        ("HMAC_384", "GENERATE_VERIFY_MAC", "GenerateMac", "HMAC_SHA_384"),
+        ("ECC_NIST_P384", "KEY_AGREEMENT", "DeriveSharedSecret", "ECDH"),
+        ("ML_KEM_768", "ENCAPSULATE_DECAPSULATE", "Encapsulate", "ML_KEM"),
+    ] {
+        let server = Server::start(move |operation, request| match operation {
+            "DescribeKey" => described_as("Disabled", spec, usage),
+            operation if operation == call => {
+                let mut members = request.as_object().unwrap().iter();
+                let named = members.find(|(member, _)| member.ends_with("Algorithm"));
+                assert_eq!(named.unwrap().1, algorithm);
+                refusal("DisabledException", "is disabled.")
+            }
+            _ => plain(operation, request),
+        });
+        let answer = server.connect().unwrap().act(KEY.parse().unwrap(), &probe);
+        assert!(matches!(answer, Answer::Done { .. }), "{spec} {usage}: {answer:?}");
+        assert_eq!(server.calls(call), 1, "{spec} {usage}");
     }
 }
 
