@@ -5,6 +5,7 @@
 
 mod class;
 mod fault;
+mod grant;
 mod id;
 mod key_spec;
 mod operation;
@@ -14,6 +15,7 @@ pub mod validate;
 
 pub use class::Class;
 pub use fault::Fault;
+pub use grant::{GrantId, GrantOperation};
 pub use id::{AccountId, AliasArn, AliasName, InvalidId, KeyArn, KeyId, KeyRef, Region, hex};
 pub use jiff::Timestamp;
 pub use key_spec::{

@@ -51,6 +51,8 @@ pub enum Keys {
     CiphertextAndDestination,
     /// An alias, and the key it points to.
     Alias,
+    /// A grant token names the grant and with it the key; or a member `KeyId` as in `Id`, beside the grant's ID.
+    Grant,
 }
 
 /// What an operation needs of its key's state: a row of AWS's key-state table.
@@ -67,6 +69,8 @@ pub enum Needs {
     /// A change of automatic rotation: neither disabled nor waiting for deletion nor being made. That material is imported or in a
     /// custom key store is refused for its origin, not for its state.
     Rotation,
+    /// As `Usable`, but that the key is out of reach in a custom key store is no hindrance: CreateGrant.
+    Grantable,
     /// Anything but waiting for deletion: tags, description, CreateAlias, UpdateAlias's target.
     NotPendingDeletion,
     /// The operation is itself a command to the key's life: `lifecycle::decide` answers for each state.
@@ -166,6 +170,7 @@ pub static OPERATIONS: &[Operation] = &[
     Operation { service: Service::CloudTrail, name: "LookupEvents", action: "cloudtrail:LookupEvents", keys: Keys::None, usage: None, needs: Needs::Nothing, slow: false, read_only: true, across_accounts: false, recorded: &["LookupAttributes", "StartTime", "EndTime", "EventCategory", "MaxResults"] },
     kms("CancelKeyDeletion", "kms:CancelKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("CreateAlias", "kms:CreateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
+    kms("CreateGrant", "kms:CreateGrant", Keys::Id, Needs::Grantable, false, &["KeyId", "GranteePrincipal", "GranteeServicePrincipal", "RetiringPrincipal", "RetiringServicePrincipal", "Operations", "Constraints", "Name", "DryRun"]).across_accounts(),
     kms("CreateKey", "kms:CreateKey", Keys::None, Needs::Nothing, false, &["Policy", "Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "CustomKeyStoreId", "BypassPolicyLockoutSafetyCheck", "Tags", "MultiRegion", "XksKeyId"]).slow(),
     crypto("Decrypt", "kms:Decrypt", Keys::Ciphertext, EncryptDecrypt, &["EncryptionContext", "EncryptionAlgorithm", "DryRun", "DryRunModifiers"]),
     kms("DeleteAlias", "kms:DeleteAlias", Keys::Alias, Needs::Nothing, false, &["AliasName"]),
@@ -182,14 +187,17 @@ pub static OPERATIONS: &[Operation] = &[
     kms("GetKeyPolicy", "kms:GetKeyPolicy", Keys::Id, Needs::Nothing, true, &["KeyId", "PolicyName"]),
     kms("GetKeyRotationStatus", "kms:GetKeyRotationStatus", Keys::Id, Needs::Nothing, true, &["KeyId"]).across_accounts(),
     kms("ListAliases", "kms:ListAliases", Keys::None, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
-    kms("ListGrants", "kms:ListGrants", Keys::Id, Needs::Nothing, true, &["Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal"]).across_accounts(),
+    kms("ListGrants", "kms:ListGrants", Keys::Id, Needs::Nothing, true, &["Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal", "GranteeServicePrincipal"]).across_accounts(),
     kms("ListKeyPolicies", "kms:ListKeyPolicies", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("ListKeyRotations", "kms:ListKeyRotations", Keys::Id, Needs::Nothing, true, &["KeyId", "IncludeKeyMaterial", "Limit", "Marker"]),
     kms("ListKeys", "kms:ListKeys", Keys::None, Needs::Nothing, true, &["Limit", "Marker"]),
     kms("ListResourceTags", "kms:ListResourceTags", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
+    kms("ListRetirableGrants", "kms:ListRetirableGrants", Keys::None, Needs::Nothing, true, &["Limit", "Marker", "RetiringPrincipal", "RetiringServicePrincipal"]),
     kms("PutKeyPolicy", "kms:PutKeyPolicy", Keys::Id, Needs::Nothing, false, &["KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"]),
     crypto("ReEncrypt", "kms:ReEncryptTo", Keys::CiphertextAndDestination, EncryptDecrypt, &["SourceEncryptionAlgorithm", "SourceEncryptionContext", "SourceKeyId", "DestinationKeyId", "DestinationEncryptionAlgorithm", "DestinationEncryptionContext", "DryRun", "DryRunModifiers"]),
     kms("ReplicateKey", "kms:ReplicateKey", Keys::Id, Needs::Replicable, false, &["KeyId", "ReplicaRegion", "BypassPolicyLockoutSafetyCheck", "Description", "Tags"]),
+    kms("RetireGrant", "kms:RetireGrant", Keys::Grant, Needs::Nothing, false, &["KeyId", "GrantId", "DryRun"]).across_accounts(),
+    kms("RevokeGrant", "kms:RevokeGrant", Keys::Id, Needs::Nothing, false, &["KeyId", "GrantId", "DryRun"]).across_accounts(),
     kms("RotateKeyOnDemand", "kms:RotateKeyOnDemand", Keys::Id, Needs::Usable, false, &["KeyId"]),
     kms("ScheduleKeyDeletion", "kms:ScheduleKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId", "PendingWindowInDays"]),
     kms("TagResource", "kms:TagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Tags"]),

@@ -112,7 +112,7 @@ pub trait Request<'a>: Sized {
     /// # Errors
     /// SerializationException for a wrong type, ValidationException naming every broken constraint.
     fn parse(fields: &Fields<'a>) -> Result<Self, Fault> {
-        let reader = Reader { fields, problems: RefCell::default() };
+        let reader = Reader { fields, within: String::new(), problems: RefCell::default() };
         let request = Self::read(&reader);
         reader.finish()?;
         Ok(request)
@@ -147,6 +147,8 @@ struct Problems {
 #[derive(Debug)]
 pub struct Reader<'f, 'a> {
     fields: &'f Fields<'a>,
+    /// What leads to a member of a structure in the request: `constraints.`; empty for the request's own.
+    within: String,
     problems: RefCell<Problems>,
 }
 
@@ -174,7 +176,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// Notes a broken constraint of the member at `path`, which begins with the member's name.
     fn broken(&self, value: Option<&str>, path: &str, constraint: &str) {
-        let path = lower_first(path);
+        let path = format!("{}{}", self.within, lower_first(path));
         let shown = value.map(|value| format!(" '{value}'")).unwrap_or_default();
         let text = format!("Value{shown} at '{path}' failed to satisfy constraint: {constraint}");
         self.problems.borrow_mut().broken.push(text);
@@ -197,7 +199,7 @@ impl<'a> Reader<'_, 'a> {
     fn member(&self, name: &str, presence: Presence) -> Option<&'a RawValue> {
         let raw = self.fields.raw(name);
         if raw.is_none() && presence == Presence::Required {
-            let path = lower_first(name);
+            let path = format!("{}{}", self.within, lower_first(name));
             let text = format!("Value null at '{path}' failed to satisfy constraint: Member must not be null");
             self.problems.borrow_mut().broken.push(text);
         }
@@ -280,11 +282,11 @@ impl<'a> Reader<'_, 'a> {
         chosen
     }
 
-    /// An optional list of texts, each of which must be one of `values`.
-    pub fn choices(&self, name: &str, values: &[&'static str]) -> Vec<&'static str> {
+    /// A list of texts, each of which must be one of `values`.
+    pub fn choices(&self, name: &str, presence: Presence, values: &[&'static str]) -> Vec<&'static str> {
         let mut chosen = Vec::new();
         let mut shown = Vec::new();
-        for raw in self.items(name, Presence::Optional, 0..=MAX_MEMBERS) {
+        for raw in self.items(name, presence, 0..=MAX_MEMBERS) {
             let Some(Text(text)) = self.decode(raw, "a String") else { continue };
             chosen.extend(values.iter().find(|value| **value == text));
             shown.push(text);
@@ -393,6 +395,21 @@ impl<'a> Reader<'_, 'a> {
         items.into_iter().enumerate().filter_map(read).collect()
     }
 
+    /// A structure with members of its own.
+    pub fn structure<R: Request<'a>>(&self, name: &str) -> Option<R> {
+        let fields: Fields<'a> = self.decode(self.member(name, Presence::Optional)?, "a Structure")?;
+        let within = format!("{}{}.", self.within, lower_first(name));
+        let reader = Reader { fields: &fields, within, problems: RefCell::default() };
+        let read = R::read(&reader);
+        let inner = reader.problems.into_inner();
+        let mut problems = self.problems.borrow_mut();
+        problems.broken.extend(inner.broken);
+        if let Some(fault) = inner.wrong_type {
+            problems.wrong_type.get_or_insert(fault);
+        }
+        Some(read)
+    }
+
     /// A list of objects with two required texts each, such as tags: `(first, second)` by member name and length.
     pub fn pairs(
         &self,
@@ -407,7 +424,10 @@ impl<'a> Reader<'_, 'a> {
             let mut found = members.iter().map(|(member, lengths)| {
                 let path = format!("{path}.{}.member.{}", at + 1, lower_first(member));
                 let Some(raw) = fields.raw(member) else {
-                    let text = format!("Value null at '{path}' failed to satisfy constraint: Member must not be null");
+                    let text = format!(
+                        "Value null at '{}{path}' failed to satisfy constraint: Member must not be null",
+                        self.within
+                    );
                     self.problems.borrow_mut().broken.push(text);
                     return None;
                 };
@@ -452,7 +472,7 @@ mod tests {
         fn read(reader: &Reader<'_, 'a>) -> Sample<'a> {
             reader.number("Days", 1..=365);
             reader.choice("KeySpec", &["AES_256", "AES_128"]);
-            reader.choices("Modifiers", &["ONE", "TWO"]);
+            reader.choices("Modifiers", Presence::Optional, &["ONE", "TWO"]);
             reader.flag("DryRun");
             reader.moment("StartTime");
             reader.text("Word", 1..=4, Some(WORD));

@@ -9,6 +9,7 @@
 mod aead;
 mod blob;
 mod context;
+mod digest;
 mod error;
 mod keyring;
 mod material;
@@ -17,6 +18,7 @@ mod random;
 
 pub use blob::{BlobHeader, Cipher, OVERHEAD_BYTES, header};
 pub use context::EncryptionContext;
+pub use digest::sha256;
 pub use error::Error;
 pub use keyring::{Epoch, Keyring};
 pub use material::{KeyMaterial, MaterialId, WrappedMaterial};

@@ -44,12 +44,14 @@ pub fn permit(needs: Needs, state: &State) -> Result<(), Refusal> {
     match (needs, state) {
         (Needs::Nothing | Needs::Decision, _) => Ok(()),
 
-        (Needs::Usable | Needs::Replicable, State::Enabled) | (Needs::Usable, State::Updating { .. }) => Ok(()),
+        (Needs::Usable | Needs::Grantable | Needs::Replicable, State::Enabled)
+        | (Needs::Usable | Needs::Grantable, State::Updating { .. })
+        | (Needs::Grantable, State::Unavailable { .. }) => Ok(()),
         (Needs::Replicable, State::Updating { .. }) => Err(Refusal::Updating),
-        (Needs::Usable | Needs::Replicable, State::Disabled) => Err(Refusal::Disabled),
-        (Needs::Usable | Needs::Replicable, State::PendingImport) => Err(Refusal::PendingImport),
+        (Needs::Usable | Needs::Grantable | Needs::Replicable, State::Disabled) => Err(Refusal::Disabled),
+        (Needs::Usable | Needs::Grantable | Needs::Replicable, State::PendingImport) => Err(Refusal::PendingImport),
         (Needs::Usable | Needs::Replicable, State::Unavailable { .. }) => Err(Refusal::Unavailable),
-        (Needs::Usable | Needs::Replicable, State::Creating { .. }) => Err(Refusal::Creating),
+        (Needs::Usable | Needs::Grantable | Needs::Replicable, State::Creating { .. }) => Err(Refusal::Creating),
 
         (
             Needs::Rotation,
@@ -60,12 +62,14 @@ pub fn permit(needs: Needs, state: &State) -> Result<(), Refusal> {
         (Needs::Rotation, State::PendingReplicaDeletion { .. }) => Err(Refusal::PendingReplicaDeletion),
         (Needs::Rotation, State::Creating { .. }) => Err(Refusal::Creating),
 
-        (Needs::Usable | Needs::Replicable | Needs::NotPendingDeletion, State::PendingDeletion { .. }) => {
-            Err(Refusal::PendingDeletion)
-        }
-        (Needs::Usable | Needs::Replicable | Needs::NotPendingDeletion, State::PendingReplicaDeletion { .. }) => {
-            Err(Refusal::PendingReplicaDeletion)
-        }
+        (
+            Needs::Usable | Needs::Grantable | Needs::Replicable | Needs::NotPendingDeletion,
+            State::PendingDeletion { .. },
+        ) => Err(Refusal::PendingDeletion),
+        (
+            Needs::Usable | Needs::Grantable | Needs::Replicable | Needs::NotPendingDeletion,
+            State::PendingReplicaDeletion { .. },
+        ) => Err(Refusal::PendingReplicaDeletion),
 
         (
             Needs::NotPendingDeletion,

@@ -46,6 +46,11 @@ pub enum Because {
         /// What the caller's account gives.
         grant: Grant,
     },
+    /// A grant on the key, counted from 0 as the grants were given.
+    Granted {
+        /// Which of them.
+        grant: usize,
+    },
     /// The caller's account alone: the action is on no key.
     Account(Grant),
 }

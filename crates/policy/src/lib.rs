@@ -1,6 +1,6 @@
 //! Who may do what with a key, and why: policy documents parsed, evaluated, and read for who *could*.
 //!
-//! The crate knows documents, callers and condition keys. It does not know keys, stores, grants or time: what a request is
+//! The crate knows documents, grants, callers and condition keys. It does not know keys, stores or time: what a request is
 //! about comes in through [`Request`], and what is known about it through [`Context`], asked only for the condition keys that
 //! a policy names. Everything is decided from values, so the service and the deletion procedure read a policy alike.
 //!
@@ -31,6 +31,7 @@ mod context;
 mod document;
 mod evaluate;
 mod glob;
+mod grant;
 mod json;
 mod key_policy;
 mod operand;
@@ -46,6 +47,7 @@ pub use condition::{Condition, Operator, Qualifier};
 pub use context::{Context, Facts, Unknown, Value, Values};
 pub use document::{Document, Effect, Listed, MAX_BYTES, ParseError, Place, Statement, Version};
 pub use evaluate::{Attached, Outcome, Request};
+pub use grant::{Constraints, Pairs, Presented, Terms, authorize_with_grants, may_retire};
 pub use key_policy::{Malformed, default_key_policy, validate_key_policy};
 pub use principal::{Form, Named, Principal, Principals};
 pub use reach::{Idle, IdleReason, Possible, RESCUE, Reach, Row, Who, reach};

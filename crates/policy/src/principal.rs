@@ -106,7 +106,7 @@ impl Named {
         Named { form, text: text.into() }
     }
 
-    fn matches(&self, caller: &Principal<'_>) -> Match {
+    pub(crate) fn matches(&self, caller: &Principal<'_>) -> Match {
         let itself = |named: bool| if named { Match::Itself } else { Match::No };
         match (self.form, caller) {
             (Form::Everyone, _) => Match::Itself,

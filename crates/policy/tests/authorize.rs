@@ -39,6 +39,7 @@ fn told(decision: Decision) -> String {
             format!("key {} and {}", statement + 1, grant(of))
         }
         Decision::Allowed(Because::Account(of)) => grant(of),
+        Decision::Allowed(Because::Granted { grant }) => format!("grant {}", grant + 1),
         Decision::Denied(Why::KeyPolicyDenies { statement }) => format!("denied by key {}", statement + 1),
         Decision::Denied(Why::IdentityPolicyDenies { statement, .. }) => {
             format!("denied by identity {}", statement + 1)

@@ -222,6 +222,7 @@ fn ours(key: &[Json], identity: &[Json], caller: &Principal<'_>, action: &str, k
         Decision::Allowed(Because::KeyPolicyAndAccount { grant: Grant::Root, .. }) => "key and root",
         Decision::Allowed(Because::KeyPolicyAndAccount { grant: Grant::Policy { .. }, .. }) => "key and identity",
         Decision::Allowed(Because::Account(_)) => "account",
+        Decision::Allowed(Because::Granted { .. }) => "grant",
         Decision::Denied(Why::KeyPolicyDenies { .. }) => "key denies",
         Decision::Denied(Why::IdentityPolicyDenies { .. }) => "identity denies",
         Decision::Denied(Why::KeyPolicySilent) => "key silent",

@@ -15,6 +15,7 @@ fn names(keys: Keys) -> &'static str {
         Keys::IdOrAlias => "key ID, key ARN, alias name, alias ARN",
         Keys::Ciphertext => "the ciphertext; `KeyId` in any form confirms it",
         Keys::CiphertextAndDestination => "the ciphertext, and the destination in any form",
+        Keys::Grant => "a grant token; or key ID, key ARN with the grant's ID",
         Keys::Alias => "alias name; target by key ID or key ARN",
     }
 }
@@ -25,6 +26,7 @@ fn needs(needs: Needs) -> &'static str {
         Needs::Usable => "Enabled",
         Needs::Rotation => "neither Disabled nor pending deletion",
         Needs::Replicable => "Enabled, not Updating",
+        Needs::Grantable => "Enabled, Unavailable",
         Needs::NotPendingDeletion => "any but pending deletion",
         Needs::Decision => "see the state table",
     }

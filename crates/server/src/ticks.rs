@@ -22,6 +22,8 @@ use crate::health::Health;
 use crate::ids;
 use crate::node::Node;
 
+/// Most batches at one look that take away what deleted keys left behind; nobody waits for it.
+const SWEEPS: usize = 64;
 /// Longest time between two looks.
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Shortest time between two looks.
@@ -180,6 +182,7 @@ impl Node {
             let (state, delay) = (self.state.load(), self.deletion_delay_seconds);
             let due = service::tick(&state, &self.vault, now, delay, &mut ids::fresh);
             if due.is_empty() {
+                self.sweep().await;
                 return true;
             }
             let mut moved = false;
@@ -195,6 +198,16 @@ impl Node {
             }
             if !moved {
                 return false;
+            }
+        }
+    }
+
+    /// Takes away what deleted keys left behind, some of it at each look.
+    async fn sweep(&self) {
+        for _ in 0..SWEEPS {
+            let Some(batch) = service::sweep(&self.state.load(), &mut ids::fresh) else { return };
+            if self.committer.commit(batch).await != Done::Committed {
+                return;
             }
         }
     }

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use api::{
-    AccountId, EncryptionAlgorithm, Fault, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm, MessageType, Region,
-    SigningAlgorithm, Timestamp,
+    AccountId, EncryptionAlgorithm, Fault, GrantOperation, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm,
+    MessageType, Region, SigningAlgorithm, Timestamp,
 };
-use policy::{Context, Decision, Principal, Request, Value, Values, Why};
+use policy::{Context, Decision, Presented, Principal, Request, Value, Values, Why};
 
 use crate::call::{Call, CallerKind};
 use crate::fault::{ACCESS_DENIED, not_admitted};
-use crate::state::{Key, State};
+use crate::state::{Grant, Key, State};
 
 /// Seconds in a day of `kms:TrailingDaysWithoutKeyUsage`.
 const DAY_SECONDS: i64 = 86_400;
@@ -49,6 +49,8 @@ pub(crate) struct Asks<'a> {
     pub(crate) replica_region: Option<Region>,
     /// `kms:PrimaryRegion`: where the primary is to be.
     pub(crate) primary_region: Option<Region>,
+    /// The grant that CreateGrant shall make.
+    pub(crate) grant: Option<&'a Grant>,
     /// `aws:RequestTag/…`, `aws:TagKeys`.
     pub(crate) request_tags: &'a [(Cow<'a, str>, Cow<'a, str>)],
     /// `aws:TagKeys` of UntagResource.
@@ -77,7 +79,10 @@ pub(crate) fn on_key(state: &State, call: &Call<'_>, key: &Key, action: &str, as
     let context = Facts { call, asks, key: Some((state, key)) };
     let principal = principal(call);
     let request = Request { principal: &principal, action, resource: &resource, context: &context };
-    match policy::authorize(&key.policy, key.arn.account, &[], &request) {
+    let shown = Presented { context: asks.context, source_arn: None, child: asks.grant.map(|grant| &grant.terms) };
+    // The grants are looked for only where the key policy does not decide.
+    let grants = std::iter::once_with(|| state.grants_to(key, &principal)).flatten().map(|grant| &grant.terms);
+    match policy::authorize_with_grants(&key.policy, key.arn.account, &[], grants, &shown, &request) {
         Decision::Allowed(_) => Ok(()),
         Decision::Denied(Why::KeyPolicySilent | Why::KeyPolicyDenies { .. })
             if key.arn.account != call.caller.account =>
@@ -86,6 +91,25 @@ pub(crate) fn on_key(state: &State, call: &Call<'_>, key: &Key, action: &str, as
         }
         Decision::Denied(why) => Err(denied(why.message(&call.caller.arn, action, &resource))),
     }
+}
+
+/// Whether the caller may retire `grant`, which is on `key`.
+///
+/// # Errors
+/// AccessDeniedException in AWS's words.
+pub(crate) fn retire(state: &State, call: &Call<'_>, key: &Key, grant: &Grant) -> Result<(), Fault> {
+    let (action, resource) = (call.operation.action, key.arn.to_string());
+    let context = Facts { call, asks: Asks::default(), key: Some((state, key)) };
+    let principal = principal(call);
+    let request = Request { principal: &principal, action, resource: &resource, context: &context };
+    let retiring = grant.retiring.as_ref().map(|party| &party.named);
+    if policy::may_retire(&grant.terms, retiring, grant.issuing_account, &[], &request) {
+        return Ok(());
+    }
+    if key.arn.account != call.caller.account {
+        return Err(not_admitted(&call.caller.arn, action));
+    }
+    Err(silent(call, &resource))
 }
 
 /// Whether the caller may do `action` in their own account: there are no identity policies yet, so the root user may.
@@ -108,6 +132,11 @@ pub(crate) fn in_account_asking(call: &Call<'_>, action: &str, resource: &str, a
         Decision::Allowed(_) => Ok(()),
         Decision::Denied(why) => Err(denied(why.message(&call.caller.arn, action, resource))),
     }
+}
+
+/// That no identity policy allows the call's action on `resource`.
+pub(crate) fn silent(call: &Call<'_>, resource: &str) -> Fault {
+    denied(Why::IdentityPoliciesSilent.message(&call.caller.arn, call.operation.action, resource))
 }
 
 fn denied(message: String) -> Fault {
@@ -183,6 +212,24 @@ impl Context for Facts<'_> {
             "kms:requestalias" => self.asks.alias.into(),
             "kms:replicaregion" => region(self.asks.replica_region),
             "kms:primaryregion" => region(self.asks.primary_region),
+            // No service calls on anybody's behalf here; the key is there in requests about grants, and tells so.
+            "kms:grantisforawsresource" => match GrantOperation::of_action(self.call.operation.action) {
+                Some(GrantOperation::CreateGrant) => false.into(),
+                Some(_) => Values::Absent,
+                None if matches!(self.call.operation.name, "ListGrants" | "RevokeGrant") => false.into(),
+                None => Values::Absent,
+            },
+            "kms:grantoperations" => {
+                self.asks.grant.iter().flat_map(|grant| &grant.terms.operations).map(|one| one.as_str()).collect()
+            }
+            "kms:grantconstrainttype" => self.asks.grant.map_or(Values::Absent, constraint_types),
+            "kms:granteeprincipal" => {
+                self.asks.grant.map_or(Values::Absent, |grant| (&*grant.terms.grantee.text).into())
+            }
+            "kms:retiringprincipal" => {
+                let retiring = self.asks.grant.and_then(|grant| grant.retiring.as_ref());
+                retiring.map_or(Values::Absent, |party| (&*party.named.text).into())
+            }
             "kms:bypasspolicylockoutsafetycheck" => flag(self.asks.bypass_lockout_check),
             "kms:reencryptonsamekey" => flag(self.asks.same_key),
             "kms:rotationperiodindays" => {
@@ -197,6 +244,18 @@ impl Context for Facts<'_> {
                 (None, None) => Values::Absent,
             },
         }
+    }
+}
+
+/// `kms:GrantConstraintType`: the constraints on the encryption context that a grant is to have.
+fn constraint_types(grant: &Grant) -> Values<'_> {
+    let constraints = &grant.terms.constraints;
+    let equals = constraints.equals.as_ref().map(|_| "EncryptionContextEquals");
+    let subset = constraints.subset.as_ref().map(|_| "EncryptionContextSubset");
+    match (equals, subset) {
+        (None, None) => Values::Absent,
+        (Some(one), None) | (None, Some(one)) => one.into(),
+        (Some(one), Some(other)) => [one, other].into_iter().collect(),
     }
 }
 

@@ -3,11 +3,13 @@
 //! A handler (`ops`) reads its request and says what happens; the steps that must not be forgotten are taken here, driven by the
 //! call's row of the operation table.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use api::shape::GrantTokens;
 use api::validate::{Fields, Request};
-use api::{AccountId, AliasArn, Fault, KeyArn, Service};
+use api::{AccountId, AliasArn, Fault, GrantOperation, KeyArn, Service};
 use lifecycle::permit;
 use serde::Serialize;
 use store::{Batch, BatchId, Version};
@@ -16,11 +18,12 @@ use trail::record::{Json, Resource};
 use crate::authorize::{self, Asks};
 use crate::call::{Call, Commit, Effect, Use};
 use crate::copies;
-use crate::fault::{DRY_RUN, refused, wrong_usage};
+use crate::fault::{DRY_RUN, INVALID_GRANT_TOKEN, refused, wrong_usage};
 use crate::find::{self, Found};
 use crate::ops;
 use crate::record;
 use crate::state::{Key, Name, State};
+use crate::token;
 use crate::vault::Vault;
 
 /// What a call does to the state of the world.
@@ -233,10 +236,27 @@ impl<'a> Asked<'a> {
     /// Authorizes `action` on a key that was found, and asks the lifecycle.
     pub(crate) fn admit(&self, found: &Found, action: &str, asks: Asks<'_>) -> Result<(), Fault> {
         self.note_key(found.key.arn);
+        self.check_tokens(action)?;
         let asks = Asks { alias: asks.alias.or(found.alias.as_deref()), ..asks };
         authorize::on_key(self.state, self.call, &found.key, action, asks)?;
         self.note_admitted(found.key.arn.account);
         self.permit(&found.key)
+    }
+
+    /// Whether the request's grant tokens are tokens of grants, where `action` takes any.
+    ///
+    /// A grant speaks from the moment it is made, so a token that is valid changes nothing.
+    fn check_tokens(&self, action: &str) -> Result<(), Fault> {
+        if GrantOperation::of_action(action).is_none() || self.fields.raw("GrantTokens").is_none() {
+            return Ok(());
+        }
+        let GrantTokens(tokens) = self.request()?;
+        let names_a_grant = |token: &Cow<'_, str>| {
+            token::read(token)
+                .and_then(|(key, grant)| self.state.grant(self.state.key(&key)?, &grant))
+                .is_some_and(|(_, grant)| grant.key.region == self.call.region)
+        };
+        if tokens.iter().all(names_a_grant) { Ok(()) } else { Err(INVALID_GRANT_TOKEN) }
     }
 
     /// Whether the operation may happen with a key of this usage, in this state.

@@ -150,6 +150,14 @@ pub(crate) fn not_a_region(given: &str, partition: &str) -> Fault {
     Fault::new("UnsupportedOperationException", format!("{given} is not a region of the partition {partition}."))
 }
 
+/// A grant token that names no grant, or none that still is.
+pub(crate) const INVALID_GRANT_TOKEN: Fault = Fault::bare("InvalidGrantTokenException");
+
+/// A grant that the key does not have.
+pub(crate) fn no_such_grant(id: &str) -> Fault {
+    Fault::not_found(format!("Grant ID {id} not found"))
+}
+
 /// More of something than an account or key may have.
 pub(crate) fn limit_exceeded(message: String) -> Fault {
     Fault::new("LimitExceededException", message)

@@ -23,7 +23,7 @@ pub(crate) struct Found {
 pub(crate) fn key(state: &State, call: &Call<'_>, given: &str, keys: Keys) -> Result<Found, Fault> {
     let takes_aliases = match keys {
         Keys::IdOrAlias | Keys::Ciphertext | Keys::CiphertextAndDestination => true,
-        Keys::Id | Keys::Alias | Keys::None => false,
+        Keys::Id | Keys::Alias | Keys::Grant | Keys::None => false,
     };
     let (account, region) = (call.caller.account, call.region);
     let (arn, alias) = match KeyRef::parse(given).map_err(|_| invalid_key_id(given))? {
@@ -46,7 +46,8 @@ pub(crate) fn key(state: &State, call: &Call<'_>, given: &str, keys: Keys) -> Re
     }
 }
 
-fn hidden(call: &Call<'_>) -> Fault {
+/// What a caller reads of whatever is in another account and not given to them.
+pub(crate) fn hidden(call: &Call<'_>) -> Fault {
     not_admitted(&call.caller.arn, call.operation.action)
 }
 

@@ -20,12 +20,15 @@ mod record;
 mod rotation;
 mod shared;
 mod state;
+mod sweep;
 mod tick;
+mod token;
 mod vault;
 
 pub use call::{Call, Caller, CallerKind, Commit, Effect, Origin, Use};
 pub use decide::{answer_elsewhere, decide, is_answered_here};
 pub use rotation::RotationKind;
 pub use state::{Alias, Corrupt, Family, Key, LastUse, Material, Rotated, Schedule, State, Tombstone, uses_batch};
+pub use sweep::sweep;
 pub use tick::{Due, tick};
 pub use vault::Vault;

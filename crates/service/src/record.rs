@@ -229,7 +229,7 @@ impl Parameters<'_> {
         let name = match self.operation.keys {
             Keys::Ciphertext => "keyId",
             Keys::CiphertextAndDestination => "sourceKeyId",
-            Keys::None | Keys::Id | Keys::IdOrAlias | Keys::Alias => return None,
+            Keys::None | Keys::Id | Keys::IdOrAlias | Keys::Alias | Keys::Grant => return None,
         };
         self.seen.keys.first().map(|key| (name, key))
     }
@@ -246,7 +246,10 @@ impl Serialize for Parameters<'_> {
             }
             match date(&name, raw) {
                 Some(date) => out.serialize_entry(&name, &date)?,
-                None => out.serialize_entry(&name, &Shown { raw, depth: DEPTH, names: Names::OfCaller })?,
+                None => {
+                    let names = if name == "constraints" { Names::OfApi } else { Names::OfCaller };
+                    out.serialize_entry(&name, &Shown { raw, depth: DEPTH, names })?;
+                }
             }
         }
         for name in self.defaults() {
@@ -270,7 +273,7 @@ fn date(name: &str, raw: &RawValue) -> Option<String> {
 enum Names {
     /// The caller's own, as in an encryption context: shown as they are.
     OfCaller,
-    /// The API's, as in a list of structures: shown with a lower-case first letter.
+    /// The API's, as in a structure or a list of them: shown with a lower-case first letter.
     OfApi,
 }
 

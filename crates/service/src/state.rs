@@ -6,14 +6,17 @@
 
 mod alias;
 mod family;
+mod grant;
+mod grants;
 mod key;
 mod name;
 mod record;
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use api::{AccountId, AliasName, KeyArn, KeyId, Region, Timestamp};
+use api::{AccountId, AliasName, GrantId, KeyArn, KeyId, Region, Timestamp};
 use imbl::{OrdMap, OrdSet};
 use jiff::SignedDuration;
 use lifecycle::Timer;
@@ -22,6 +25,8 @@ use store::{Batch, Entry, Version};
 pub use alias::{Alias, Tombstone};
 pub use family::Family;
 pub(crate) use family::{encode_family, member};
+pub(crate) use grant::{Grant, Party};
+pub(crate) use grant::{Slot, encode_grant};
 pub(crate) use key::Origin;
 pub use key::{Key, LastUse, Material, Rotated, Schedule};
 pub(crate) use name::Name;
@@ -62,6 +67,7 @@ pub struct State {
     /// For each timer, by [`deadlines_of`](State::deadlines_of): when it does something to which key.
     deadlines: [OrdSet<(Timestamp, KeyArn)>; Timer::ALL.len()],
     tombstones: OrdMap<KeyArn, Stored<Tombstone>>,
+    grants: grants::Grants,
 }
 
 impl State {
@@ -144,6 +150,57 @@ impl State {
             .map(|(_, n)| n)
     }
 
+    /// The grants of a key, by ID, after `after`.
+    pub(crate) fn grants_of(&self, key: &Key, after: Option<GrantId>) -> impl Iterator<Item = &Arc<Grant>> {
+        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let grants = self.grants.of((key.arn, key.created));
+        grants.into_iter().flat_map(move |grants| grants.range(range)).map(|(_, (_, grant))| grant)
+    }
+
+    /// How many grants a key has.
+    pub(crate) fn count_grants(&self, key: &Key) -> usize {
+        self.grants.of((key.arn, key.created)).map_or(0, OrdMap::len)
+    }
+
+    /// A grant of a key.
+    pub(crate) fn grant(&self, key: &Key, id: &GrantId) -> Option<&Stored<Grant>> {
+        self.grants.of((key.arn, key.created))?.get(id)
+    }
+
+    /// What is in a slot of a key.
+    pub(crate) fn grant_at(&self, key: &Key, slot: Slot) -> Option<&Stored<Grant>> {
+        self.grants.at((key.arn, key.created), slot)
+    }
+
+    /// The grants of a key that can reach `principal`.
+    pub(crate) fn grants_to<'s>(&'s self, key: &Key, principal: &policy::Principal<'_>) -> Vec<&'s Grant> {
+        let key = (key.arn, key.created);
+        principal.names().flat_map(|name| self.grants.to(key, &name).collect::<Vec<_>>()).map(Arc::as_ref).collect()
+    }
+
+    /// The grants that `retiring` may retire, by key and ID, after `after`.
+    pub(crate) fn retirable(
+        &self,
+        retiring: &str,
+        after: Option<(KeyArn, GrantId)>,
+    ) -> impl Iterator<Item = &Arc<Grant>> {
+        // Of a key that is gone meanwhile nothing more is listed.
+        let created = |arn| self.key(&arn).map_or(Timestamp::MAX, |key| key.created);
+        let after = after.map(|(arn, id)| (arn, created(arn), id));
+        let lives = |grant: &&Arc<Grant>| self.key(&grant.key).is_some_and(|key| key.created == grant.key_created);
+        self.grants.retirable(retiring, after).filter(lives)
+    }
+
+    /// Grants of keys that are gone, which nobody sees any more.
+    pub(crate) fn leftovers(&self) -> impl Iterator<Item = &Stored<Grant>> {
+        self.grants.leftovers(|arn| self.key(arn).map(|key| key.created))
+    }
+
+    fn look_for_litter(&mut self, arn: &KeyArn) {
+        let created = self.key(arn).map(|key| key.created);
+        self.grants.look_for_litter(arn, created);
+    }
+
     /// Keys to which `timer` does something at `now`, the longest overdue first.
     pub(crate) fn overdue(&self, timer: Timer, now: Timestamp) -> impl Iterator<Item = &Arc<Key>> {
         self.deadlines_of(timer).iter().take_while(move |(date, _)| *date <= now).filter_map(|(_, arn)| self.key(arn))
@@ -206,6 +263,11 @@ impl State {
                 self.forget_deadlines(&arn);
                 self.keys.insert(arn, (version, Arc::new(decoded)));
                 self.note_deadlines(&arn);
+                self.look_for_litter(&arn);
+            }
+            Name::Grant(arn, slot) => {
+                self.grants.put(grant::decode_grant(key, value, arn, slot)?, version);
+                self.look_for_litter(&arn);
             }
             Name::Alias(name) => {
                 let alias = record::decode_alias(key, value)?;
@@ -231,6 +293,11 @@ impl State {
             Name::Key(arn) => {
                 self.forget_deadlines(&arn);
                 self.keys.remove(&arn);
+                self.look_for_litter(&arn);
+            }
+            Name::Grant(arn, slot) => {
+                self.grants.remove(&arn, slot);
+                self.look_for_litter(&arn);
             }
             Name::Alias(name) => {
                 self.forget_target(&name);

@@ -558,15 +558,18 @@ fn no_secret_is_ever_recorded() {
     let mut world = World::new();
     let key = world.create_key().to_string();
     let plaintext = "dGhlIHNlY3JldCBvZiBzZWNyZXRz";
+    let grantee = format!("arn:aws:iam::{ACCOUNT}:user/app");
+    let grant = json!({ "KeyId": key, "GranteePrincipal": grantee, "Operations": ["Encrypt"] });
+    let token = world.call("CreateGrant", grant).unwrap()["GrantToken"].as_str().unwrap().to_owned();
     let sealed =
-        world.call("Encrypt", json!({ "KeyId": key, "Plaintext": plaintext, "GrantTokens": ["tok"] })).unwrap();
+        world.call("Encrypt", json!({ "KeyId": key, "Plaintext": plaintext, "GrantTokens": [token] })).unwrap();
     let blob = sealed["CiphertextBlob"].as_str().unwrap().to_owned();
     world.call("Decrypt", json!({ "CiphertextBlob": blob })).unwrap();
     world.call("ReEncrypt", json!({ "CiphertextBlob": blob, "DestinationKeyId": key })).unwrap();
     world.call("Encrypt", json!({ "KeyId": "alias/none", "Plaintext": plaintext })).unwrap_err();
     let data = world.call("GenerateDataKey", json!({ "KeyId": key, "KeySpec": "AES_256" })).unwrap();
     let trail = serde_json::to_string(&world.trail).unwrap();
-    for secret in [plaintext, &blob, "tok\"", data["Plaintext"].as_str().unwrap()] {
+    for secret in [plaintext, &blob, &token, data["Plaintext"].as_str().unwrap()] {
         assert!(!trail.contains(secret));
     }
 }

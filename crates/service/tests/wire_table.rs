@@ -33,6 +33,10 @@ fn world_with(state: &str) -> (World, String, String) {
 
 fn request(operation: &str, key: &str, ciphertext: &str) -> Value {
     match operation {
+        "CreateGrant" => {
+            json!({ "KeyId": key, "GranteePrincipal": "arn:aws:iam::111122223333:user/app", "Operations": ["DescribeKey"] })
+        }
+        "RetireGrant" | "RevokeGrant" => json!({ "KeyId": key, "GrantId": "0".repeat(64) }),
         "CreateAlias" => json!({ "AliasName": "alias/new", "TargetKeyId": key }),
         "UpdateAlias" => json!({ "AliasName": "alias/app", "TargetKeyId": key }),
         "DeleteAlias" => json!({ "AliasName": "alias/app" }),

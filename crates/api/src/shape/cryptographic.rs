@@ -6,7 +6,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{Blob, KEY_ID, grant_tokens};
-use crate::validate::{Reader, Request};
+use crate::validate::{Presence, Reader, Request};
 use crate::{EncryptionAlgorithm, Fault, KeyArn};
 
 /// An encryption context as sent.
@@ -20,7 +20,7 @@ fn algorithm(reader: &Reader<'_, '_>, name: &str) -> EncryptionAlgorithm {
 ///
 /// `IGNORE_CIPHERTEXT` counts only with `DryRun`. Source: AWS KMS API Reference, Decrypt, `DryRunModifiers`.
 fn ciphertext(reader: &Reader<'_, '_>, dry_run: bool) -> Option<Zeroizing<Vec<u8>>> {
-    let modifiers = reader.choices("DryRunModifiers", &["IGNORE_CIPHERTEXT"]);
+    let modifiers = reader.choices("DryRunModifiers", Presence::Optional, &["IGNORE_CIPHERTEXT"]);
     if dry_run && !modifiers.is_empty() {
         reader.blob("CiphertextBlob", 1..=6144);
         None

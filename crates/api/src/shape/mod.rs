@@ -64,9 +64,19 @@ impl<'a> Request<'a> for Paging<'a> {
     }
 }
 
-/// Checks `GrantTokens`. No grant exists yet, so no token can be valid and none has an effect.
+/// Checks the form of `GrantTokens`, so that it is named together with what else is wrong with a request.
 fn grant_tokens(reader: &Reader<'_, '_>) {
-    reader.texts("GrantTokens", Presence::Optional, 0..=10, 1..=8192);
+    GrantTokens::read(reader);
+}
+
+/// `GrantTokens` of any operation that has them, read again where they count.
+#[derive(Debug)]
+pub struct GrantTokens<'a>(pub Vec<Cow<'a, str>>);
+
+impl<'a> Request<'a> for GrantTokens<'a> {
+    fn read(reader: &Reader<'_, 'a>) -> GrantTokens<'a> {
+        GrantTokens(reader.texts("GrantTokens", Presence::Optional, 0..=10, 1..=8192))
+    }
 }
 
 /// A moment on the wire: epoch seconds, with milliseconds where there are any.

@@ -1,18 +1,20 @@
 //! The store's keys.
 
-use api::{AccountId, AliasArn, KeyArn, KeyId};
+use api::{AccountId, AliasArn, GrantId, KeyArn, KeyId};
 
+use super::grant::Slot;
 use super::record::printable;
 use super::{AliasKey, Corrupt};
 
 /// A key of the store: which record it names.
 ///
-/// `key/<key ARN>`, `alias/<alias ARN>`, `tombstone/<key ARN>`, `last-use/<key ARN>`,
+/// `key/<key ARN>`, `alias/<alias ARN>`, `grant/<key ARN>/<slot>`, `tombstone/<key ARN>`, `last-use/<key ARN>`,
 /// `family/<account>/<key ID>`: text, so that a store can be read by eye.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
     Key(KeyArn),
     Alias(AliasKey),
+    Grant(KeyArn, Slot),
     Tombstone(KeyArn),
     LastUse(KeyArn),
     /// Of a multi-Region key, whichever Region it is in.
@@ -26,6 +28,8 @@ impl Name {
             Name::Alias((account, region, alias)) => {
                 format!("alias/{}", AliasArn { account: *account, region: *region, alias: alias.clone() })
             }
+            // A slot has the form of a grant's ID, and mostly is one.
+            Name::Grant(arn, slot) => format!("grant/{arn}/{}", GrantId(slot.0)),
             Name::Tombstone(arn) => format!("tombstone/{arn}"),
             Name::LastUse(arn) => format!("last-use/{arn}"),
             Name::Family(account, key) => format!("family/{account}/{key}"),
@@ -45,6 +49,11 @@ impl Name {
             "family" => {
                 let (account, key) = rest.split_once('/').ok_or_else(unknown)?;
                 Ok(Name::Family(account.parse().map_err(|_| unknown())?, key.parse().map_err(|_| unknown())?))
+            }
+            "grant" => {
+                let (arn, slot) = rest.rsplit_once('/').ok_or_else(unknown)?;
+                let slot: GrantId = slot.parse().map_err(|_| unknown())?;
+                Ok(Name::Grant(arn.parse().map_err(|_| unknown())?, Slot(slot.0)))
             }
             "alias" => match api::KeyRef::parse(rest) {
                 Ok(api::KeyRef::AliasArn(arn)) => Ok(Name::Alias((arn.account, arn.region, arn.alias))),

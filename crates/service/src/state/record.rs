@@ -14,7 +14,7 @@ use super::key::Live;
 use super::{Alias, Corrupt, Key, LastUse, Material, Origin, Rotated, Schedule, Tombstone};
 
 /// Version of every record written today.
-pub(super) const RECORD_VERSION: u8 = 2;
+pub(crate) const RECORD_VERSION: u8 = 2;
 
 pub(super) fn printable(key: &[u8]) -> String {
     String::from_utf8_lossy(key).into_owned()

@@ -151,6 +151,30 @@ impl World {
         })
     }
 
+    /// A batch that takes away what deleted keys left behind.
+    pub(crate) fn sweep(&mut self) -> Option<Batch> {
+        let calls = &mut self.calls;
+        service::sweep(&self.state, &mut || {
+            *calls += 1;
+            (u128::from(*calls) << 64).to_be_bytes()
+        })
+    }
+
+    /// What is stored under names that hold `text`.
+    pub(crate) fn stored(&self, text: &str) -> Vec<(String, Vec<u8>)> {
+        let entries = self.store.scan(&[], &[0xff], usize::MAX).unwrap();
+        let named = entries.into_iter().map(|entry| (String::from_utf8(entry.key).unwrap(), entry.value));
+        named.filter(|(name, _)| name.contains(text)).collect()
+    }
+
+    /// Stores a record as it is given.
+    pub(crate) fn put(&mut self, name: &str, record: &Value) {
+        self.calls += 1;
+        let mut batch = Batch::new(store::BatchId((u128::from(self.calls) << 32).to_be_bytes()));
+        batch.put = vec![(name.as_bytes().to_vec(), record.to_string().into_bytes())];
+        assert!(self.commit(batch));
+    }
+
     /// The world as it is after a restart: read back from the store.
     pub(crate) fn restart(&mut self) {
         let mut state = State::default();
