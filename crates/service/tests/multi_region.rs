@@ -3,8 +3,13 @@
 
 mod world;
 
+use std::collections::BTreeMap;
+
 use api::{KeyArn, Region};
+use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::{Value, json};
+use service::Commit;
 use world::{ACCOUNT, World};
 
 const DAY: i64 = 86_400;
@@ -354,6 +359,20 @@ fn a_cancelled_primary_is_not_deleted_with_its_last_replica() {
     assert_eq!(seen(&mut world, HOME, &key), "PRIMARY Disabled");
 }
 
+#[test]
+fn a_primary_that_is_scheduled_while_its_last_replica_dies_does_not_wait_for_ever() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST]);
+    call(&mut world, WEST, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 7 })).unwrap();
+    world.now = api::Timestamp::from_second(world.now.as_second() + 7 * DAY).unwrap();
+    let decided = world.due().remove(0).batch;
+    call(&mut world, HOME, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 7 })).unwrap();
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY PendingReplicaDeletion");
+    assert!(!world.commit(decided), "the deletion was decided on a primary that did not wait");
+    world.tick();
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY PendingDeletion");
+}
+
 /// Of two changes that were decided on one moment, the second finds out.
 #[test]
 fn changes_of_one_family_never_cross() {
@@ -386,5 +405,283 @@ fn changes_of_one_family_never_cross() {
             assert!(world.commit(one.take().unwrap()));
             assert!(!world.commit(other.take().unwrap()), "{} and {} both happened", first.0, second.0);
         }
+    }
+}
+
+/// A family as a few lines tell it, one step after the other: what is lived through in random histories below must agree.
+struct Naive {
+    primary: &'static str,
+    members: BTreeMap<&'static str, Life>,
+    now: i64,
+    rotations: usize,
+    deleted: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Creating { until: i64 },
+    Enabled,
+    Disabled,
+    Updating { until: i64 },
+    Pending { date: i64 },
+    PendingReplicas { days: i64 },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Replicate { to: &'static str },
+    MoveTo { to: &'static str },
+    Schedule { days: i64 },
+    Cancel,
+    Disable,
+    Enable,
+    Rotate,
+    Encrypt,
+}
+
+impl Act {
+    fn request(self) -> (&'static str, Value) {
+        match self {
+            Act::Replicate { to } => ("ReplicateKey", json!({ "ReplicaRegion": to })),
+            Act::MoveTo { to } => ("UpdatePrimaryRegion", json!({ "PrimaryRegion": to })),
+            Act::Schedule { days } => ("ScheduleKeyDeletion", json!({ "PendingWindowInDays": days })),
+            Act::Cancel => ("CancelKeyDeletion", json!({})),
+            Act::Disable => ("DisableKey", json!({})),
+            Act::Enable => ("EnableKey", json!({})),
+            Act::Rotate => ("RotateKeyOnDemand", json!({})),
+            Act::Encrypt => ("Encrypt", json!({ "Plaintext": "AQID" })),
+        }
+    }
+}
+
+impl Naive {
+    /// What `act` in Region `at` answers: `ok`, or how the refusal ends.
+    fn act(&mut self, at: &'static str, act: Act) -> &'static str {
+        let Some(life) = self.members.get(at).copied() else { return "does not exist" };
+        let (leads, now) = (self.primary == at, self.now);
+        let state = match life {
+            Life::Enabled => "",
+            Life::Creating { .. } => "is creating.",
+            Life::Disabled => "is disabled.",
+            Life::Updating { .. } => "is updating.",
+            Life::Pending { .. } => "is pending deletion.",
+            Life::PendingReplicas { .. } => "is pending replica deletion.",
+        };
+        let usable = matches!(life, Life::Enabled | Life::Updating { .. });
+        let waits = matches!(life, Life::Pending { .. } | Life::PendingReplicas { .. });
+        let next = match act {
+            Act::Encrypt if usable => life,
+            Act::Encrypt => return state,
+            Act::Rotate if !usable => return state,
+            Act::Rotate if !leads => return "is not a multi-region primary key.",
+            Act::Rotate if self.rotations == 25 => return "LimitExceededException",
+            Act::Rotate => {
+                self.rotations += 1;
+                life
+            }
+            Act::Replicate { .. } if life != Life::Enabled => return state,
+            Act::Replicate { .. } if !leads => return "is not a multi-region primary key.",
+            Act::Replicate { to } if self.members.contains_key(to) => return "already exists",
+            Act::Replicate { to } => {
+                self.members.insert(to, Life::Creating { until: now + 2 });
+                life
+            }
+            Act::MoveTo { .. } if !leads => return "is not a multi-region primary key.",
+            Act::MoveTo { to } if to == at => return "name the Region of a replica.",
+            Act::MoveTo { to } if !self.members.contains_key(to) => return "does not exist",
+            Act::MoveTo { .. } if !usable => return state,
+            Act::MoveTo { to } => match self.members[to] {
+                Life::Enabled | Life::Updating { .. } => {
+                    self.primary = to;
+                    self.members.insert(to, Life::Updating { until: now + 2 });
+                    Life::Updating { until: now + 2 }
+                }
+                Life::Creating { .. } => return "is creating.",
+                Life::Disabled => return "is disabled.",
+                Life::Pending { .. } | Life::PendingReplicas { .. } => return "is pending deletion.",
+            },
+            Act::Schedule { .. } if waits || matches!(life, Life::Updating { .. }) => return state,
+            Act::Schedule { days } if leads && self.members.len() > 1 => Life::PendingReplicas { days },
+            Act::Schedule { days } => Life::Pending { date: now + days * DAY },
+            Act::Cancel if waits => Life::Disabled,
+            Act::Cancel => return "is not pending deletion.",
+            Act::Disable | Act::Enable if waits || !matches!(life, Life::Enabled | Life::Disabled) => return state,
+            Act::Disable => Life::Disabled,
+            Act::Enable => Life::Enabled,
+        };
+        self.members.insert(at, next);
+        "ok"
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        self.now += seconds;
+        let now = self.now;
+        let before = self.members.len();
+        self.members.retain(|_, life| !matches!(life, Life::Pending { date } if *date <= now));
+        self.deleted += before - self.members.len();
+        if let ([at], true) = (&self.members.keys().copied().collect::<Vec<_>>()[..], before > 1) {
+            assert_eq!(*at, self.primary, "a primary outlives its replicas");
+            if let Life::PendingReplicas { days } = self.members[at] {
+                self.members.insert(at, Life::Pending { date: now + days * DAY });
+            }
+        }
+        for life in self.members.values_mut() {
+            if let Life::Creating { until } | Life::Updating { until } = life
+                && *until <= now
+            {
+                *life = Life::Enabled;
+            }
+        }
+    }
+
+    fn seen(&self, at: &str) -> Option<String> {
+        let role = if self.primary == at { "PRIMARY" } else { "REPLICA" };
+        let state = match self.members.get(at)? {
+            Life::Creating { .. } => "Creating",
+            Life::Enabled => "Enabled",
+            Life::Disabled => "Disabled",
+            Life::Updating { .. } => "Updating",
+            Life::Pending { .. } => "PendingDeletion",
+            Life::PendingReplicas { .. } => "PendingReplicaDeletion",
+        };
+        Some(format!("{role} {state}"))
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    One(&'static str, Act),
+    /// Two calls that are decided on one moment.
+    Two((&'static str, Act), (&'static str, Act)),
+    /// A call while what is due has been decided and not yet been done.
+    Late(i64, &'static str, Act),
+    Pass(i64),
+    Restart,
+}
+
+const REGIONS: [&str; 3] = [HOME, WEST, EAST];
+
+fn act() -> impl Strategy<Value = (&'static str, Act)> {
+    let to = || select(&REGIONS[..]);
+    let act = prop_oneof![
+        3 => to().prop_map(|to| Act::Replicate { to }),
+        3 => to().prop_map(|to| Act::MoveTo { to }),
+        3 => (7i64..=9).prop_map(|days| Act::Schedule { days }),
+        1 => Just(Act::Cancel),
+        1 => Just(Act::Disable),
+        2 => Just(Act::Enable),
+        1 => Just(Act::Rotate),
+        1 => Just(Act::Encrypt),
+    ];
+    (to(), act)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let seconds = || prop_oneof![2 => 0i64..5, 2 => 0i64..10 * DAY, 1 => Just(7 * DAY)];
+    prop_oneof![
+        6 => act().prop_map(|(at, act)| Step::One(at, act)),
+        3 => (act(), act()).prop_map(|(one, other)| Step::Two(one, other)),
+        2 => (seconds(), act()).prop_map(|(seconds, (at, act))| Step::Late(seconds, at, act)),
+        4 => seconds().prop_map(Step::Pass),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// A call, and how its answer ends as [`Naive::act`] tells it.
+fn agree(world: &mut World, naive: &mut Naive, key: &KeyArn, (at, act): (&'static str, Act)) {
+    let (operation, body) = act.request();
+    let answer = call(world, at, operation, key, body);
+    told_alike(&answer, naive.act(at, act), (at, act));
+}
+
+fn told_alike(answer: &Result<Value, String>, expected: &str, asked: (&str, Act)) {
+    match answer {
+        Ok(_) => assert_eq!("ok", expected, "{asked:?}"),
+        Err(error) => assert!(error.contains(expected), "{asked:?}: {error}, expected {expected}"),
+    }
+}
+
+fn live(steps: &[Step]) {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST]);
+    let sealed = call(&mut world, HOME, "Encrypt", &key, json!({ "Plaintext": "AQID" })).unwrap();
+    let members = BTreeMap::from([(HOME, Life::Enabled), (WEST, Life::Enabled)]);
+    let mut naive = Naive { primary: HOME, members, now: world.now.as_second(), rotations: 0, deleted: 0 };
+    for step in steps {
+        match step {
+            Step::One(at, act) => agree(&mut world, &mut naive, &key, (at, *act)),
+            Step::Two(one, other) => {
+                let [first, second] = [one, other].map(|(at, act)| {
+                    let (operation, mut body) = act.request();
+                    body["KeyId"] = json!(key.key.to_string());
+                    world.region = region(at);
+                    world.effect_of(operation, &body)
+                });
+                // One that changes nothing comes before the other; of two changes the second may find out, and is asked again.
+                let (ahead, behind) = match (&first.commit, &second.commit) {
+                    (_, Commit::Append(_)) => ((other, second), (one, first)),
+                    (_, Commit::Batch(_)) => ((one, first), (other, second)),
+                };
+                for ((at, act), effect) in [ahead, behind] {
+                    match effect.commit {
+                        Commit::Batch(batch) if !world.commit(batch.clone()) => {
+                            agree(&mut world, &mut naive, &key, (at, *act));
+                        }
+                        Commit::Batch(_) | Commit::Append(_) => {
+                            let answer = effect.reply.map(|_| Value::Null).map_err(|fault| fault.to_string());
+                            told_alike(&answer, naive.act(at, *act), (at, *act));
+                        }
+                    }
+                }
+            }
+            Step::Late(seconds, at, act) => {
+                world.now = api::Timestamp::from_second(world.now.as_second() + seconds).unwrap();
+                let due = world.due();
+                // The call sees what time has not yet done.
+                naive.now += seconds;
+                agree(&mut world, &mut naive, &key, (at, *act));
+                for due in due {
+                    world.commit(due.batch);
+                }
+                world.tick();
+                naive.pass(0);
+            }
+            Step::Pass(seconds) => {
+                world.pass(*seconds);
+                naive.pass(*seconds);
+            }
+            Step::Restart => world.restart(),
+        }
+        assert_eq!(world.now.as_second(), naive.now);
+        let mut seen_materials = Vec::new();
+        for at in REGIONS {
+            let state = seen(&mut world, at, &key);
+            let Some(expected) = naive.seen(at) else {
+                assert!(state.contains("does not exist"), "{at}: {state}");
+                continue;
+            };
+            assert_eq!(state, expected, "{at}");
+            let mut replicas: Vec<&str> = naive.members.keys().copied().filter(|at| *at != naive.primary).collect();
+            replicas.sort_unstable();
+            let expected = json!({ "primary": naive.primary, "replicas": replicas });
+            assert_eq!(relatives(&mut world, at, &key), expected, "{at}");
+            let described = call(&mut world, at, "DescribeKey", &key, json!({})).unwrap();
+            seen_materials.push(described["KeyMetadata"]["CurrentKeyMaterialId"].clone());
+            // What was sealed first opens in every member that is usable, whatever happened since.
+            world.region = region(at);
+            let opened = world.call("Decrypt", json!({ "CiphertextBlob": sealed["CiphertextBlob"] }));
+            assert_eq!(opened.is_ok(), state.ends_with("Enabled") || state.ends_with("Updating"), "{at}: {opened:?}");
+        }
+        seen_materials.dedup();
+        assert!(seen_materials.len() <= 1, "the members have one current material");
+        let deletions = world.trail.iter().filter(|record| record["eventName"] == "DeleteKey").count();
+        assert_eq!(deletions, naive.deleted);
+    }
+}
+
+proptest! {
+    #[test]
+    fn random_histories_of_a_family_agree_with_the_naive_one(steps in proptest::collection::vec(step(), 0..40)) {
+        live(&steps);
     }
 }

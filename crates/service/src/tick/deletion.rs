@@ -34,6 +34,9 @@ pub(super) fn batch(state: &State, key: &Key, now: Timestamp, id: [u8; 16]) -> B
 }
 
 /// What the deletion of `arn` changes in its family: a primary that waited for its last replica begins its own waiting period.
+///
+/// INVARIANT: the last replica's deletion expects the primary as it was read, whether it waits or not: a primary that is scheduled
+/// at that moment would wait for a replica that is gone.
 fn departure(state: &State, arn: KeyArn, now: Timestamp) -> Change {
     let name = Name::Family(arn.account, arn.key);
     let change = Change::on(name.clone(), state.family_version(&arn));
@@ -41,10 +44,13 @@ fn departure(state: &State, arn: KeyArn, now: Timestamp) -> Change {
         return change.delete(name);
     };
     let change = change.put(name, encode_family(&rest));
-    let primary = state.key(&member(arn, rest.primary)).filter(|_| rest.replicas.is_empty());
-    let next = primary.map(|primary| (primary, decide(&primary.state, Command::LoseLastReplica, now)));
-    match next {
-        Some((primary, Ok(Turn::To(next)))) => change.and(replace(state, &Key { state: next, ..Key::clone(primary) })),
-        Some((_, Ok(Turn::Stay | Turn::Deleted) | Err(_))) | None => change,
+    let Some(primary) = state.key(&member(arn, rest.primary)).filter(|_| rest.replicas.is_empty()) else {
+        return change;
+    };
+    match decide(&primary.state, Command::LoseLastReplica, now) {
+        Ok(Turn::To(next)) => change.and(replace(state, &Key { state: next, ..Key::clone(primary) })),
+        Ok(Turn::Stay | Turn::Deleted) | Err(_) => {
+            change.and_on(Name::Key(primary.arn), state.key_version(&primary.arn))
+        }
     }
 }

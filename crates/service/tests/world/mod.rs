@@ -85,10 +85,15 @@ impl World {
 
     /// What a call would do, as the root user of the first account; `None` where it changes nothing.
     pub(crate) fn decided(&mut self, operation: &str, body: &Value) -> Option<Batch> {
-        match self.effect(&root(ACCOUNT), operation, &body.to_string()).1.commit {
+        match self.effect_of(operation, body).commit {
             Commit::Append(_) => None,
             Commit::Batch(batch) => Some(batch),
         }
+    }
+
+    /// What a call would do, as the root user of the first account.
+    pub(crate) fn effect_of(&mut self, operation: &str, body: &Value) -> Effect {
+        self.effect(&root(ACCOUNT), operation, &body.to_string()).1
     }
 
     /// The ID of a request, and what it does.
