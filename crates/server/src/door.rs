@@ -218,9 +218,10 @@ impl Connection {
                     "not verified"
                 )
             })?;
+        let caller = verified.identity.in_partition_of(verified.region);
         let call = Call {
             operation,
-            caller: &verified.identity,
+            caller: &caller,
             region: verified.region,
             body,
             now: node.clock.now(),

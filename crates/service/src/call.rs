@@ -1,5 +1,7 @@
 //! What goes into a decision, and what comes out of it.
 
+use std::borrow::Cow;
+
 use api::{AccountId, Fault, KeyArn, Operation, Region, Timestamp};
 use store::Batch;
 
@@ -20,7 +22,8 @@ pub enum CallerKind {
 pub struct Caller {
     /// The account that owns the access key.
     pub account: AccountId,
-    /// `arn:aws:iam::<account>:root` or `arn:aws:iam::<account>:user/<name>`.
+    /// `arn:aws:iam::<account>:root` or `arn:aws:iam::<account>:user/<name>`; in other partitions as [`Caller::in_partition_of`]
+    /// says.
     pub arn: String,
     /// Root user or IAM user.
     pub kind: CallerKind,
@@ -94,6 +97,16 @@ pub struct Effect {
 }
 
 impl Caller {
+    /// The same caller, as the partition of `region` names them: `arn:aws-cn:iam::…` in `cn-north-1`.
+    pub fn in_partition_of(&self, region: Region) -> Cow<'_, Caller> {
+        match (region.partition(), self.arn.split_once("arn:aws:")) {
+            ("aws", _) | (_, None) => Cow::Borrowed(self),
+            (partition, Some((_, rest))) => {
+                Cow::Owned(Caller { arn: format!("arn:{partition}:{rest}"), ..Caller::clone(self) })
+            }
+        }
+    }
+
     /// The unique ID of the principal: the account of a root user, `AIDA…` of an IAM user.
     ///
     /// Derived from the ARN (FNV-1a), so that it is the same after every start.

@@ -685,3 +685,94 @@ proptest! {
         live(&steps);
     }
 }
+
+/// In other partitions everything is named by them: keys, principals, and who calls.
+#[test]
+fn a_partition_names_its_own() {
+    let mut world = World::new();
+    world.region = region("cn-north-1");
+    let ann = world::user("ann").in_partition_of(world.region).into_owned();
+    assert_eq!(ann.arn, format!("arn:aws-cn:iam::{ACCOUNT}:user/ann"));
+    let root = world::root(ACCOUNT).in_partition_of(world.region).into_owned();
+    let statement = |principal: &str, action: &str| json!({ "Effect": "Allow", "Principal": { "AWS": principal }, "Action": action, "Resource": "*" });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        statement(&root.arn, "kms:*"), statement(&ann.arn, "kms:Encrypt"),
+    ]});
+    let made = world
+        .call_as(&root, "CreateKey", &json!({ "MultiRegion": true, "Policy": policy.to_string() }).to_string())
+        .unwrap();
+    let key = made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
+    assert!(key.starts_with(&format!("arn:aws-cn:kms:cn-north-1:{ACCOUNT}:key/mrk-")), "{key}");
+    let encrypt = json!({ "KeyId": key, "Plaintext": "AQID" }).to_string();
+    world.call_as(&ann, "Encrypt", &encrypt).unwrap();
+    assert_eq!(world.last_record()["userIdentity"]["arn"], ann.arn);
+    let made = world
+        .call_as(&root, "ReplicateKey", &json!({ "KeyId": key, "ReplicaRegion": "cn-northwest-1" }).to_string())
+        .unwrap();
+    assert!(made["ReplicaPolicy"].as_str().unwrap().contains(&format!("arn:aws-cn:iam::{ACCOUNT}:root")));
+    let refused = world.call_as(&root, "ReplicateKey", &json!({ "KeyId": key, "ReplicaRegion": WEST }).to_string());
+    assert_eq!(
+        refused.unwrap_err(),
+        "UnsupportedOperationException: us-west-2 is not a region of the partition aws-cn."
+    );
+    assert_eq!(
+        world::user("ann").in_partition_of(region("us-gov-west-1")).arn,
+        format!("arn:aws-us-gov:iam::{ACCOUNT}:user/ann")
+    );
+}
+
+/// A family is rotated by its primary; every member has the new material in the same moment.
+#[test]
+fn a_family_rotates_as_one() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST]);
+    let status = |world: &mut World, at: &str| call(world, at, "GetKeyRotationStatus", &key, json!({})).unwrap();
+    let material = |world: &mut World, at: &str| {
+        call(world, at, "DescribeKey", &key, json!({})).unwrap()["KeyMetadata"]["CurrentKeyMaterialId"].clone()
+    };
+    let not_here = format!("UnsupportedOperationException: {} is not a multi-region primary key.", member(&key, WEST));
+    for operation in ["EnableKeyRotation", "DisableKeyRotation", "RotateKeyOnDemand"] {
+        assert_eq!(call(&mut world, WEST, operation, &key, json!({})).unwrap_err(), not_here);
+    }
+    let begun = world.trail.len();
+    call(&mut world, HOME, "EnableKeyRotation", &key, json!({ "RotationPeriodInDays": 90 })).unwrap();
+    assert_eq!(told(&world, begun), ["EnableKeyRotation eu-west-1", "SynchronizeMultiRegionKey us-west-2"]);
+    for member in ["KeyRotationEnabled", "RotationPeriodInDays", "NextRotationDate"] {
+        assert_eq!(status(&mut world, HOME)[member], status(&mut world, WEST)[member]);
+    }
+    // What was sealed just after a rotation opens everywhere at once.
+    call(&mut world, HOME, "RotateKeyOnDemand", &key, json!({})).unwrap();
+    assert_eq!(material(&mut world, HOME), material(&mut world, WEST));
+    let sealed = call(&mut world, WEST, "Encrypt", &key, json!({ "Plaintext": "AQID" })).unwrap();
+    world.region = region(HOME);
+    world.call("Decrypt", json!({ "CiphertextBlob": sealed["CiphertextBlob"] })).unwrap();
+
+    // Once for the family, not once for each member; and a replica made later has all of it.
+    let (before, begun) = (material(&mut world, HOME), world.trail.len());
+    world.pass(90 * DAY);
+    assert_eq!(told(&world, begun), ["RotateKey eu-west-1", "SynchronizeMultiRegionKey us-west-2"]);
+    assert_ne!(material(&mut world, HOME), before);
+    assert_eq!(material(&mut world, HOME), material(&mut world, WEST));
+    call(&mut world, HOME, "ReplicateKey", &key, json!({ "ReplicaRegion": EAST })).unwrap();
+    world.pass(2);
+    world.region = region(EAST);
+    world.call("Decrypt", json!({ "CiphertextBlob": sealed["CiphertextBlob"] })).unwrap();
+    assert_eq!(status(&mut world, EAST)["KeyRotationEnabled"], true);
+
+    // A replica never rotates by itself, neither while its primary is disabled nor after a restart.
+    call(&mut world, HOME, "DisableKey", &key, json!({})).unwrap();
+    let (before, begun) = (material(&mut world, WEST), world.trail.len());
+    world.restart();
+    world.pass(200 * DAY);
+    assert!(told(&world, begun).iter().all(|line| !line.starts_with("RotateKey")));
+    assert_eq!(material(&mut world, WEST), before);
+    // The new primary does.
+    call(&mut world, HOME, "EnableKey", &key, json!({})).unwrap();
+    world.tick();
+    call(&mut world, HOME, "UpdatePrimaryRegion", &key, json!({ "PrimaryRegion": WEST })).unwrap();
+    let begun = world.trail.len();
+    world.pass(90 * DAY);
+    let rotations = told(&world, begun).into_iter().filter(|line| line.starts_with("RotateKey"));
+    assert_eq!(rotations.collect::<Vec<_>>(), ["RotateKey us-west-2"]);
+    assert_eq!(material(&mut world, HOME), material(&mut world, EAST));
+}
