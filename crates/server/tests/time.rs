@@ -276,3 +276,35 @@ async fn a_reset_server_is_empty() {
     assert_eq!(client.plain("GET", "/_quietus/clock", "").await.ok()["now"], "2026-01-01T00:10:00Z");
     running.stop().await;
 }
+
+/// On a real clock nobody advances time: the server wakes when a replica is made, and when a primary has moved.
+#[tokio::test]
+async fn what_lasts_for_a_moment_ends_by_itself() {
+    let running = Server::start(Config::ephemeral()).await.unwrap();
+    let mut client = Client::connect(&running).await;
+    let made = client.kms("CreateKey", json!({ "MultiRegion": true })).await.ok();
+    let key = made["KeyMetadata"]["KeyId"].clone();
+    client.kms("ReplicateKey", json!({ "KeyId": key, "ReplicaRegion": "sa-east-1" })).await.ok();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let moved = client.kms("UpdatePrimaryRegion", json!({ "KeyId": key, "PrimaryRegion": "sa-east-1" })).await;
+        if moved.status == 200 {
+            break;
+        }
+        assert!(moved.refusal().ends_with(" is creating."));
+        assert!(std::time::Instant::now() < deadline, "the replica was never made");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    loop {
+        let described = client.kms("DescribeKey", json!({ "KeyId": key })).await.ok();
+        let metadata = &described["KeyMetadata"];
+        assert_eq!(metadata["MultiRegionConfiguration"]["PrimaryKey"]["Region"], "sa-east-1");
+        if metadata["KeyState"] == "Enabled" {
+            break;
+        }
+        assert_eq!(metadata["KeyState"], "Updating");
+        assert!(std::time::Instant::now() < deadline, "the move of the primary never ended");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    running.stop().await;
+}
