@@ -8,6 +8,7 @@ pub mod child;
 pub mod disk;
 pub mod hello;
 pub mod load;
+pub mod lookup;
 pub mod request;
 pub mod serve;
 
