@@ -776,3 +776,21 @@ fn a_family_rotates_as_one() {
     assert_eq!(rotations.collect::<Vec<_>>(), ["RotateKey us-west-2"]);
     assert_eq!(material(&mut world, HOME), material(&mut world, EAST));
 }
+
+/// The waiting period of a primary begins when its last replica is deleted, and AWS deletes late.
+#[test]
+fn a_late_deletion_of_the_last_replica_begins_the_primarys_period_late() {
+    let mut world = World::new();
+    let key = family(&mut world, &[WEST]);
+    for at in [HOME, WEST] {
+        call(&mut world, at, "ScheduleKeyDeletion", &key, json!({ "PendingWindowInDays": 7 })).unwrap();
+    }
+    let due = world.now.as_second() + 7 * DAY;
+    assert_eq!(world.state.next_deadline(3600).unwrap().as_second(), due + 3600);
+    world.now = api::Timestamp::from_second(due + 3600).unwrap();
+    let mut fresh = || [7; 16];
+    let mut late = service::tick(&world.state, &world.vault, world.now, 3600, &mut fresh);
+    assert!(world.commit(late.remove(0).batch) && late.is_empty());
+    let described = call(&mut world, HOME, "DescribeKey", &key, json!({})).unwrap();
+    assert_eq!(described["KeyMetadata"]["DeletionDate"], json!(due + 3600 + 7 * DAY));
+}
