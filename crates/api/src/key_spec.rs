@@ -207,6 +207,38 @@ words! {
     }
 }
 
+words! {
+    /// How key material is wrapped to be imported.
+    WrappingAlgorithm {
+        /// RSA PKCS#1 v1.5; AWS has not offered it since October 2023.
+        RsaesPkcs1V15 = "RSAES_PKCS1_V1_5",
+        /// RSA-OAEP with SHA-1.
+        RsaesOaepSha1 = "RSAES_OAEP_SHA_1",
+        /// RSA-OAEP with SHA-256.
+        RsaesOaepSha256 = "RSAES_OAEP_SHA_256",
+        /// AES key wrap with padding (RFC 5649) under an AES key that is wrapped with RSA-OAEP and SHA-1.
+        RsaAesKeyWrapSha1 = "RSA_AES_KEY_WRAP_SHA_1",
+        /// AES key wrap with padding (RFC 5649) under an AES key that is wrapped with RSA-OAEP and SHA-256.
+        RsaAesKeyWrapSha256 = "RSA_AES_KEY_WRAP_SHA_256",
+        /// SM2 public-key encryption, in China Regions only.
+        Sm2Pke = "SM2PKE",
+    }
+}
+
+words! {
+    /// The kind of key that wraps material to be imported.
+    WrappingKeySpec {
+        /// RSA, 2048-bit modulus.
+        Rsa2048 = "RSA_2048",
+        /// RSA, 3072-bit modulus.
+        Rsa3072 = "RSA_3072",
+        /// RSA, 4096-bit modulus.
+        Rsa4096 = "RSA_4096",
+        /// SM2, in China Regions only.
+        Sm2 = "SM2",
+    }
+}
+
 impl SigningAlgorithm {
     /// How long a DIGEST, or an EXTERNAL_MU, is in bytes; `None` for the algorithm that takes neither.
     pub fn digest_bytes(self) -> Option<usize> {

@@ -20,6 +20,6 @@ pub use id::{AccountId, AliasArn, AliasName, InvalidId, KeyArn, KeyId, KeyRef, R
 pub use jiff::Timestamp;
 pub use key_spec::{
     EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm, MessageType,
-    SigningAlgorithm, Word,
+    SigningAlgorithm, Word, WrappingAlgorithm, WrappingKeySpec,
 };
 pub use operation::{Keys, Needs, OPERATIONS, Operation, Service, find};

@@ -71,6 +71,12 @@ pub enum Needs {
     Rotation,
     /// As `Usable`, but that the key is out of reach in a custom key store is no hindrance: CreateGrant.
     Grantable,
+    /// Parameters for an import: neither waiting for deletion, nor being made, nor on the way to another role.
+    ImportParameters,
+    /// An import: neither waiting for deletion nor being made.
+    Import,
+    /// Deleting imported material: neither being made nor on the way to another role.
+    MaterialDeletion,
     /// Anything but waiting for deletion: tags, description, CreateAlias, UpdateAlias's target.
     NotPendingDeletion,
     /// The operation is itself a command to the key's life: `lifecycle::decide` answers for each state.
@@ -174,6 +180,7 @@ pub static OPERATIONS: &[Operation] = &[
     kms("CreateKey", "kms:CreateKey", Keys::None, Needs::Nothing, false, &["Policy", "Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "CustomKeyStoreId", "BypassPolicyLockoutSafetyCheck", "Tags", "MultiRegion", "XksKeyId"]).slow(),
     crypto("Decrypt", "kms:Decrypt", Keys::Ciphertext, EncryptDecrypt, &["EncryptionContext", "EncryptionAlgorithm", "DryRun", "DryRunModifiers"]),
     kms("DeleteAlias", "kms:DeleteAlias", Keys::Alias, Needs::Nothing, false, &["AliasName"]),
+    kms("DeleteImportedKeyMaterial", "kms:DeleteImportedKeyMaterial", Keys::Id, Needs::MaterialDeletion, false, &["KeyId", "KeyMaterialId"]),
     kms("DescribeKey", "kms:DescribeKey", Keys::IdOrAlias, Needs::Nothing, true, &["KeyId"]).across_accounts(),
     kms("DisableKey", "kms:DisableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("DisableKeyRotation", "kms:DisableKeyRotation", Keys::Id, Needs::Rotation, false, &["KeyId"]),
@@ -186,6 +193,8 @@ pub static OPERATIONS: &[Operation] = &[
     kms("GetKeyLastUsage", "kms:GetKeyLastUsage", Keys::Id, Needs::Nothing, true, &["KeyId"]),
     kms("GetKeyPolicy", "kms:GetKeyPolicy", Keys::Id, Needs::Nothing, true, &["KeyId", "PolicyName"]),
     kms("GetKeyRotationStatus", "kms:GetKeyRotationStatus", Keys::Id, Needs::Nothing, true, &["KeyId"]).across_accounts(),
+    kms("GetParametersForImport", "kms:GetParametersForImport", Keys::Id, Needs::ImportParameters, true, &["KeyId", "WrappingAlgorithm", "WrappingKeySpec"]).slow(),
+    kms("ImportKeyMaterial", "kms:ImportKeyMaterial", Keys::Id, Needs::Import, false, &["KeyId", "ValidTo", "ExpirationModel", "ImportType", "KeyMaterialDescription", "KeyMaterialId"]),
     kms("ListAliases", "kms:ListAliases", Keys::None, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("ListGrants", "kms:ListGrants", Keys::Id, Needs::Nothing, true, &["Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal", "GranteeServicePrincipal"]).across_accounts(),
     kms("ListKeyPolicies", "kms:ListKeyPolicies", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),

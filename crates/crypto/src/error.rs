@@ -25,6 +25,9 @@ pub enum Error {
         /// The key spec.
         spec: KeySpec,
     },
+    /// A wrapping key or wrapping algorithm that has no implementation here.
+    #[error("no such wrapping of key material is offered")]
+    NoWrapping,
     /// The root key that wrapped this material is not in the keyring: its epoch was destroyed, or the keyring is another.
     #[error("the root key of epoch {epoch} is not in the keyring: it was destroyed, or this is the wrong keyring")]
     NoSuchEpoch {

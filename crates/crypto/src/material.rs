@@ -3,6 +3,7 @@
 use std::fmt;
 
 use api::KeySpec;
+use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use crate::aead::{EXPANSION_BYTES, KEY_BYTES};
@@ -34,6 +35,18 @@ impl KeyMaterial {
         }
     }
 
+    /// Material that somebody else made: 32 bytes for SYMMETRIC_DEFAULT.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where it has not the form of `spec`, [`Error::Unsupported`] for a spec without implementation here.
+    pub fn import(spec: KeySpec, bytes: &[u8]) -> Result<KeyMaterial, Error> {
+        match spec {
+            KeySpec::SymmetricDefault if bytes.len() == KEY_BYTES => Ok(KeyMaterial(Zeroizing::new(bytes.to_vec()))),
+            KeySpec::SymmetricDefault => Err(Error::Malformed),
+            _ => Err(Error::Unsupported { spec }),
+        }
+    }
+
     /// Material that was wrapped before; `None` unless it is 1 to 4096 bytes.
     pub(crate) fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Option<KeyMaterial> {
         (1..=MAX_SECRET_BYTES).contains(&bytes.len()).then_some(KeyMaterial(bytes))
@@ -46,7 +59,7 @@ impl KeyMaterial {
 
 /// The public name of key material, as `CurrentKeyMaterialId` shows it: 64 lower-case hex digits.
 ///
-/// Random, and so says nothing of the material.
+/// Random, or an HMAC under a secret, and so says nothing of the material.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MaterialId(pub [u8; 32]);
 
@@ -54,6 +67,12 @@ impl MaterialId {
     /// A new name for new material.
     pub fn generate() -> MaterialId {
         MaterialId(random_bytes())
+    }
+
+    /// The name of material that was imported: HMAC-SHA-256 of it under `secret`, so that the same material has the same name again.
+    pub fn named_under(secret: &KeyMaterial, material: &KeyMaterial) -> MaterialId {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose()), material.expose());
+        MaterialId(tag.as_ref().try_into().expect("HMAC-SHA-256 is 32 bytes"))
     }
 }
 
@@ -143,6 +162,16 @@ mod tests {
         let text = MaterialId(bytes).to_string();
         assert_eq!(text, format!("0a{}ff", "00".repeat(30)));
         assert_ne!(MaterialId::generate(), MaterialId::generate());
+    }
+
+    #[test]
+    fn imported_material_is_named_by_what_it_is_and_under_which_secret() {
+        let material = |byte: u8| KeyMaterial::import(KeySpec::SymmetricDefault, &[byte; 32]).unwrap();
+        let name = |secret, of| MaterialId::named_under(&material(secret), &material(of));
+        assert_eq!(name(1, 2), name(1, 2));
+        assert_ne!(name(1, 2), name(1, 3));
+        assert_ne!(name(1, 2), name(3, 2));
+        assert!(matches!(KeyMaterial::import(KeySpec::SymmetricDefault, &[0; 31]), Err(Error::Malformed)));
     }
 
     #[test]

@@ -54,6 +54,22 @@ pub fn permit(needs: Needs, state: &State) -> Result<(), Refusal> {
         (Needs::Usable | Needs::Grantable | Needs::Replicable, State::Creating { .. }) => Err(Refusal::Creating),
 
         (
+            Needs::ImportParameters | Needs::Import | Needs::MaterialDeletion,
+            State::Enabled | State::Disabled | State::PendingImport | State::Unavailable { .. },
+        )
+        | (Needs::Import, State::Updating { .. }) => Ok(()),
+        (Needs::ImportParameters | Needs::MaterialDeletion, State::Updating { .. }) => Err(Refusal::Updating),
+        (Needs::ImportParameters | Needs::Import | Needs::MaterialDeletion, State::Creating { .. }) => {
+            Err(Refusal::Creating)
+        }
+        // Material can be deleted while its key waits for deletion, and cannot come back.
+        (Needs::MaterialDeletion, State::PendingDeletion { .. } | State::PendingReplicaDeletion { .. }) => Ok(()),
+        (Needs::ImportParameters | Needs::Import, State::PendingDeletion { .. }) => Err(Refusal::PendingDeletion),
+        (Needs::ImportParameters | Needs::Import, State::PendingReplicaDeletion { .. }) => {
+            Err(Refusal::PendingReplicaDeletion)
+        }
+
+        (
             Needs::Rotation,
             State::Enabled | State::PendingImport | State::Unavailable { .. } | State::Updating { .. },
         ) => Ok(()),

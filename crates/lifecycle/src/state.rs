@@ -63,6 +63,27 @@ impl State {
         }
     }
 
+    /// This state for a key that has all its material, or not. A key that lacks some waits for it, unless it waits for its
+    /// deletion; one that has waited is enabled when the last has come.
+    ///
+    /// Source: AWS KMS Developer Guide, "Delete imported key material"; AWS KMS API Reference, ImportKeyMaterial.
+    #[must_use]
+    pub fn with_material(self, complete: bool) -> State {
+        match (self, complete) {
+            (State::Enabled | State::Disabled | State::Updating { .. }, false) => State::PendingImport,
+            (State::PendingImport, true) => State::Enabled,
+            (
+                State::Creating { .. }
+                | State::PendingDeletion { .. }
+                | State::PendingReplicaDeletion { .. }
+                | State::Unavailable { .. },
+                _,
+            )
+            | (State::Enabled | State::Disabled | State::Updating { .. }, true)
+            | (State::PendingImport, false) => self,
+        }
+    }
+
     /// The `Enabled` member of DescribeKey. Source: recorded metadata; only an enabled or updating key says `true`.
     pub fn is_enabled(&self) -> bool {
         matches!(self, State::Enabled | State::Updating { .. })

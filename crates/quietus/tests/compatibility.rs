@@ -27,6 +27,8 @@ fn needs(needs: Needs) -> &'static str {
         Needs::Rotation => "neither Disabled nor pending deletion",
         Needs::Replicable => "Enabled, not Updating",
         Needs::Grantable => "Enabled, Unavailable",
+        Needs::ImportParameters | Needs::Import => "any but pending deletion",
+        Needs::MaterialDeletion => "any",
         Needs::NotPendingDeletion => "any but pending deletion",
         Needs::Decision => "see the state table",
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use api::{
     AccountId, EncryptionAlgorithm, Fault, GrantOperation, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm,
-    MessageType, Region, SigningAlgorithm, Timestamp,
+    MessageType, Region, SigningAlgorithm, Timestamp, WrappingAlgorithm, WrappingKeySpec,
 };
 use policy::{Context, Decision, Presented, Principal, Request, Value, Values, Why};
 
@@ -41,6 +41,14 @@ pub(crate) struct Asks<'a> {
     pub(crate) pending_window: Option<u8>,
     /// `kms:RotationPeriodInDays`; the default where the request names none.
     pub(crate) rotation_period: Option<u16>,
+    /// `kms:WrappingAlgorithm`.
+    pub(crate) wrapping_algorithm: Option<WrappingAlgorithm>,
+    /// `kms:WrappingKeySpec`.
+    pub(crate) wrapping_key_spec: Option<WrappingKeySpec>,
+    /// `kms:ExpirationModel`: whether imported material expires; what counts where the request does not say.
+    pub(crate) expires: Option<bool>,
+    /// `kms:ValidTo`.
+    pub(crate) valid_to: Option<Timestamp>,
     /// `kms:BypassPolicyLockoutSafetyCheck`.
     pub(crate) bypass_lockout_check: Option<bool>,
     /// `kms:ReEncryptOnSameKey`.
@@ -235,6 +243,10 @@ impl Context for Facts<'_> {
             "kms:rotationperiodindays" => {
                 self.asks.rotation_period.map_or(Values::Absent, |days| i64::from(days).into())
             }
+            "kms:wrappingalgorithm" => self.asks.wrapping_algorithm.map(WrappingAlgorithm::as_str).into(),
+            "kms:wrappingkeyspec" => self.asks.wrapping_key_spec.map(WrappingKeySpec::as_str).into(),
+            "kms:expirationmodel" => self.asks.expires.map(expiration_model).into(),
+            "kms:validto" => self.asks.valid_to.map_or(Values::Absent, |date| Values::One(Value::Time(date))),
             "kms:schedulekeydeletionpendingwindowindays" => {
                 self.asks.pending_window.map_or(Values::Absent, |days| i64::from(days).into())
             }
@@ -245,6 +257,11 @@ impl Context for Facts<'_> {
             },
         }
     }
+}
+
+/// AWS's word for whether imported material expires.
+pub(crate) fn expiration_model(expires: bool) -> &'static str {
+    if expires { "KEY_MATERIAL_EXPIRES" } else { "KEY_MATERIAL_DOES_NOT_EXPIRE" }
 }
 
 /// `kms:GrantConstraintType`: the constraints on the encryption context that a grant is to have.

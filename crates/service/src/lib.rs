@@ -15,6 +15,7 @@ mod copies;
 mod decide;
 mod fault;
 mod find;
+mod import_token;
 mod ops;
 mod record;
 mod rotation;
@@ -28,7 +29,9 @@ mod vault;
 pub use call::{Call, Caller, CallerKind, Commit, Effect, Origin, Use};
 pub use decide::{answer_elsewhere, decide, is_answered_here};
 pub use rotation::RotationKind;
-pub use state::{Alias, Corrupt, Family, Key, LastUse, Material, Rotated, Schedule, State, Tombstone, uses_batch};
+pub use state::{
+    Alias, Corrupt, Family, Import, Key, LastUse, Material, Rotated, Schedule, State, Tombstone, uses_batch,
+};
 pub use sweep::sweep;
 pub use tick::{Due, tick};
 pub use vault::Vault;

@@ -264,7 +264,8 @@ impl Serialize for Parameters<'_> {
 
 /// Moments are recorded as AWS writes dates for people.
 fn date(name: &str, raw: &RawValue) -> Option<String> {
-    let seconds: f64 = name.ends_with("Time").then(|| raw.get().parse().ok()).flatten()?;
+    let is_date = name.ends_with("Time") || name == "validTo";
+    let seconds: f64 = is_date.then(|| raw.get().parse().ok()).flatten()?;
     Some(aws_date(Timestamp::from_second(seconds as i64).ok()?))
 }
 

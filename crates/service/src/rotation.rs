@@ -53,6 +53,7 @@ pub(crate) fn rotate(
 ) -> Rotation {
     let (previous, current) = (key.current_material(), material.id);
     let mut new = Key::clone(key);
+    new.next_material = None;
     new.material.push(Material { rotated: Some(Rotated { at: now, kind }), ..material });
     if let (RotationKind::Automatic, Some(schedule)) = (kind, &mut new.rotation) {
         schedule.next = schedule.period.after(now);

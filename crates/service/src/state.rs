@@ -28,7 +28,7 @@ pub(crate) use family::{encode_family, member};
 pub(crate) use grant::{Grant, Party};
 pub(crate) use grant::{Slot, encode_grant};
 pub(crate) use key::Origin;
-pub use key::{Key, LastUse, Material, Rotated, Schedule};
+pub use key::{Import, Key, LastUse, Material, Rotated, Schedule};
 pub(crate) use name::Name;
 pub(crate) use record::{encode_alias, encode_key, encode_tombstone};
 
@@ -260,6 +260,9 @@ impl State {
             Name::Key(arn) => {
                 let live = self.key(&arn).map(|known| known.live.clone()).unwrap_or_default();
                 let decoded = record::decode_key(key, value, arn, live)?;
+                // What was deleted must not be usable from memory either.
+                let has = |id| decoded.material.iter().any(|known| known.id == id && known.wrapped.is_some());
+                decoded.live.retain(has);
                 self.forget_deadlines(&arn);
                 self.keys.insert(arn, (version, Arc::new(decoded)));
                 self.note_deadlines(&arn);

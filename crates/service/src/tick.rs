@@ -2,6 +2,7 @@
 //! due are rotated. States that last only for a while end.
 
 mod deletion;
+mod expiry;
 mod rotation;
 mod settlement;
 
@@ -63,7 +64,7 @@ pub fn tick(
             let batch = match timer {
                 Timer::Deletion => deletion::batch(state, key, now, fresh()),
                 Timer::Settlement => settlement::batch(state, key, now, fresh()),
-                Timer::Expiry => continue,
+                Timer::Expiry => expiry::batch(state, key, now, fresh()),
                 Timer::Rotation => rotation::batch(state, vault, key, now, fresh()),
             };
             due.push(Due { key: key.arn, timer, batch });

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use api::KeyArn;
-use crypto::{KeyMaterial, Keyring, MaterialId, PreparedKey};
+use api::{KeyArn, KeySpec};
+use crypto::{KeyMaterial, Keyring, MaterialId, PreparedKey, WrappedMaterial};
 
 use crate::state::{Key, Material};
 
@@ -28,7 +28,37 @@ impl Vault {
 
     /// Wraps material so that it can be stored; it opens only for the same key and material ID.
     pub(crate) fn wrap(&self, key: &KeyArn, id: MaterialId, material: &KeyMaterial) -> Material {
-        Material { id, wrapped: self.0.wrap(material, &binding(key, id)), rotated: None }
+        let wrapped = Some(self.0.wrap(material, &binding(key, id)));
+        Material { id, wrapped, rotated: None, import: None }
+    }
+
+    /// A new secret under which the imported material of `key` is named.
+    pub(crate) fn import_secret(&self, key: &KeyArn) -> Result<WrappedMaterial, crypto::Error> {
+        let secret = KeyMaterial::generate(KeySpec::SymmetricDefault)?;
+        Ok(self.0.wrap(&secret, &binding(key, NO_MATERIAL)))
+    }
+
+    /// The ID of material that is imported into `key`: always the same for the same material, and telling nothing of it.
+    ///
+    /// # Errors
+    /// The keyring's, when the key's secret does not open.
+    pub(crate) fn name_import(&self, key: &Key, material: &KeyMaterial) -> Result<MaterialId, crypto::Error> {
+        let secret = key.import_secret.as_ref().ok_or(crypto::Error::Malformed)?;
+        let secret = self.0.unwrap(secret, &binding(&key.arn, NO_MATERIAL))?;
+        Ok(MaterialId::named_under(&secret, material))
+    }
+
+    /// Seals a secret that is not stored, bound to `aad`.
+    pub(crate) fn seal(&self, secret: &KeyMaterial, aad: &[u8]) -> WrappedMaterial {
+        self.0.wrap(secret, aad)
+    }
+
+    /// Opens what [`Vault::seal`] made with the same `aad`.
+    ///
+    /// # Errors
+    /// The keyring's: it was not made here, or for something else.
+    pub(crate) fn open(&self, sealed: &WrappedMaterial, aad: &[u8]) -> Result<KeyMaterial, crypto::Error> {
+        self.0.unwrap(sealed, aad)
     }
 
     /// `key`'s material `id` made ready for use, if the key has such material. Unwrapped once, then kept with the key.
@@ -36,16 +66,20 @@ impl Vault {
     /// # Errors
     /// The keyring's, when stored material does not open: a damaged store or the wrong keyring.
     pub(crate) fn prepared(&self, key: &Key, id: MaterialId) -> Result<Option<Arc<PreparedKey>>, crypto::Error> {
-        let Some(material) = key.material.iter().find(|material| material.id == id) else { return Ok(None) };
+        let material = key.material.iter().find(|material| material.id == id);
+        let Some(wrapped) = material.and_then(|material| material.wrapped.as_ref()) else { return Ok(None) };
         if let Some(known) = key.live.prepared(id) {
             return Ok(Some(known));
         }
-        let opened = self.0.unwrap(&material.wrapped, &binding(&key.arn, id))?;
+        let opened = self.0.unwrap(wrapped, &binding(&key.arn, id))?;
         let prepared = Arc::new(PreparedKey::new(key.spec, &opened)?);
         key.live.keep(id, &prepared);
         Ok(Some(prepared))
     }
 }
+
+/// In the place of a material ID: what is wrapped is the secret that gives such IDs.
+const NO_MATERIAL: MaterialId = MaterialId([0; 32]);
 
 /// What wrapped material is bound to: a multi-Region key's material is shared by its family, so the Region is left out.
 fn binding(key: &KeyArn, id: MaterialId) -> Vec<u8> {

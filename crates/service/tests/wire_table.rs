@@ -44,6 +44,13 @@ fn request(operation: &str, key: &str, ciphertext: &str) -> Value {
         "ReEncrypt" => json!({ "CiphertextBlob": ciphertext, "DestinationKeyId": key }),
         "Encrypt" => json!({ "KeyId": key, "Plaintext": "AQID" }),
         "GenerateDataKey" | "GenerateDataKeyWithoutPlaintext" => json!({ "KeyId": key, "KeySpec": "AES_256" }),
+        "GetParametersForImport" => {
+            json!({ "KeyId": key, "WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048" })
+        }
+        "ImportKeyMaterial" => json!({
+            "KeyId": key, "ImportToken": "AQID", "EncryptedKeyMaterial": "AQID",
+            "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE",
+        }),
         "PutKeyPolicy" => json!({ "KeyId": key, "Policy": policy::default_key_policy(world::account(), "aws") }),
         "TagResource" => json!({ "KeyId": key, "Tags": [{ "TagKey": "a", "TagValue": "b" }] }),
         "UntagResource" => json!({ "KeyId": key, "TagKeys": ["a"] }),

@@ -155,6 +155,12 @@ pub struct KeyMetadata {
     /// Only while PendingDeletion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_date: Option<Epoch>,
+    /// The earliest time at which imported material expires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_to: Option<Epoch>,
+    /// Whether imported material expires; only while there is some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiration_model: Option<&'static str>,
     /// `AWS_KMS` or `EXTERNAL`.
     pub origin: &'static str,
     /// `CUSTOMER`: all our keys are customer managed.

@@ -7,6 +7,7 @@ pub mod aliases;
 pub mod cryptographic;
 pub mod data_keys;
 pub mod grants;
+pub mod imports;
 pub mod keys;
 pub mod lifecycle;
 pub mod macs;

@@ -17,7 +17,7 @@ use super::{listed, policies, tags};
 use crate::authorize::{self, Asks, NewKey};
 use crate::decide::{Asked, Change, Done};
 use crate::fault::{invalid_key_id, limit_exceeded, no_such_spec};
-use crate::state::{Family, Key, Name, Origin, encode_key, member};
+use crate::state::{Family, Key, Material, Name, Origin, encode_key, member};
 
 /// Keys of an account in a Region, keys pending deletion included. Source: AWS KMS quotas.
 const KEYS_PER_REGION: usize = 100_000;
@@ -91,8 +91,11 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     key.tags = tags;
     policies::check_lockout(asked, &key, asks)?;
     // Last, since nothing else here takes as long.
-    if origin == Origin::AwsKms {
-        key.material = vec![asked.vault.generate(&key).map_err(|_| no_such_spec(spec))?];
+    match origin {
+        Origin::AwsKms => key.material = vec![asked.vault.generate(&key).map_err(|_| no_such_spec(spec))?],
+        Origin::External => {
+            key.import_secret = Some(asked.vault.import_secret(&arn).map_err(|_| Fault::internal())?);
+        }
     }
 
     asked.note_key(arn);
@@ -171,6 +174,9 @@ pub(super) fn metadata(key: &Key, family: Option<&Family>) -> KeyMetadata {
         primary_key: relative(family.primary),
         replica_keys: family.replicas.iter().copied().map(relative).collect(),
     });
+    // Of the material that belongs to the key for good; one that waits for its rotation does not yet.
+    let expiry = key.material.iter().filter_map(Material::expiry).min();
+    let imported = key.origin == Origin::External && key.material.iter().any(|material| material.wrapped.is_some());
     KeyMetadata {
         aws_account_id: key.arn.account.to_string(),
         key_id: key.arn.key.to_string(),
@@ -181,6 +187,8 @@ pub(super) fn metadata(key: &Key, family: Option<&Family>) -> KeyMetadata {
         key_usage: key.usage,
         key_state: key.state.name(),
         deletion_date,
+        valid_to: expiry.map(Epoch),
+        expiration_model: imported.then(|| authorize::expiration_model(expiry.is_some())),
         origin: key.origin.as_str(),
         key_manager: "CUSTOMER",
         customer_master_key_spec: key.spec,

@@ -12,7 +12,7 @@ use trail::record::aws_date;
 use crate::authorize::Asks;
 use crate::decide::{Asked, Change, Done};
 use crate::fault::refused;
-use crate::state::Key;
+use crate::state::{Key, Origin};
 
 pub(super) fn enable_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     switch(asked, Command::Enable)
@@ -81,6 +81,9 @@ pub(super) fn turn(asked: &Asked<'_>, key: &Arc<Key>, command: Command) -> Resul
     match decide(&key.state, command, asked.call.now).map_err(|refusal| refused(&key.arn, refusal))? {
         Turn::Stay => Ok((key.state, None)),
         Turn::To(state) => {
+            // What a key lacks while it waits for deletion it still lacks when that is cancelled.
+            let state =
+                if key.origin == Origin::External { state.with_material(key.has_all_material()) } else { state };
             let new = Key { state, ..Key::clone(key) };
             Ok((state, Some(asked.change_key(key, &new))))
         }

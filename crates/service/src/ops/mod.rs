@@ -7,6 +7,7 @@ mod cryptographic;
 mod data_keys;
 mod grants;
 mod identity;
+mod imports;
 mod keys;
 mod lifecycle;
 mod multi_region;
@@ -31,6 +32,7 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Result<Done, Fault> {
         (Service::Kms, "CreateKey") => keys::create_key(asked),
         (Service::Kms, "Decrypt") => cryptographic::decrypt(asked),
         (Service::Kms, "DeleteAlias") => aliases::delete_alias(asked),
+        (Service::Kms, "DeleteImportedKeyMaterial") => imports::delete_imported_key_material(asked),
         (Service::Kms, "DescribeKey") => keys::describe_key(asked),
         (Service::Kms, "DisableKey") => lifecycle::disable_key(asked),
         (Service::Kms, "DisableKeyRotation") => rotation::disable_key_rotation(asked),
@@ -43,6 +45,8 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Result<Done, Fault> {
         (Service::Kms, "GetKeyLastUsage") => usage::get_key_last_usage(asked),
         (Service::Kms, "GetKeyPolicy") => policies::get_key_policy(asked),
         (Service::Kms, "GetKeyRotationStatus") => rotation::get_key_rotation_status(asked),
+        (Service::Kms, "GetParametersForImport") => imports::get_parameters_for_import(asked),
+        (Service::Kms, "ImportKeyMaterial") => imports::import_key_material(asked),
         (Service::Kms, "ListAliases") => aliases::list_aliases(asked),
         (Service::Kms, "ListGrants") => grants::list_grants(asked),
         (Service::Kms, "ListKeyPolicies") => policies::list_key_policies(asked),

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use lifecycle::{RotationPeriod, State, Timer};
 
 use super::listed;
-use crate::authorize::Asks;
+use crate::authorize::{Asks, expiration_model};
 use crate::decide::{Asked, Done};
 use crate::fault::{limit_exceeded, not_a_primary, not_rotatable, wrong_origin};
 use crate::rotation::{RotationKind, rotate};
@@ -78,12 +78,6 @@ pub(super) fn rotate_key_on_demand(asked: &Asked<'_>) -> Result<Done, Fault> {
     let key = asked.key(&request.key, Asks::default())?;
     check_spec(&key)?;
     check_primary(asked, &key)?;
-    if key.origin == Origin::External {
-        return Err(Fault::new(
-            "KMSInvalidStateException",
-            format!("No available key material pending rotation for the key: {}.", key.arn),
-        ));
-    }
     let now = asked.call.now;
     if is_about_to_rotate(&key, now) {
         return Err(Fault::new(
@@ -97,12 +91,20 @@ pub(super) fn rotate_key_on_demand(asked: &Asked<'_>) -> Result<Done, Fault> {
             key.arn
         )));
     }
-    let material = asked.vault.generate(&key).map_err(|_| Fault::internal())?;
+    let material = match key.origin {
+        Origin::AwsKms => asked.vault.generate(&key).map_err(|_| Fault::internal())?,
+        Origin::External => key.next_material.clone().ok_or_else(|| no_material_pending(&key))?,
+    };
     let mut id = [0; 16];
     crypto::random(&mut id);
     let rotation = rotate(asked.state, &key, material, RotationKind::OnDemand, now, id);
     let answer = RotationStarted { key_id: key.arn.to_string() };
     Ok(Done::answer(&answer).changing(rotation.change).followed_by(rotation.records).about(&key.arn))
+}
+
+fn no_material_pending(key: &Key) -> Fault {
+    let text = format!("No available key material pending rotation for the key: {}.", key.arn);
+    Fault::new("KMSInvalidStateException", text)
 }
 
 fn is_about_to_rotate(key: &Key, now: Timestamp) -> bool {
@@ -122,7 +124,7 @@ pub(super) fn list_key_rotations(asked: &Asked<'_>) -> Result<Done, Fault> {
     let key = asked.key(&request.key, Asks::default())?;
     check_spec(&key)?;
     let shown: Vec<&Material> =
-        key.material.iter().filter(|material| request.all_key_material || material.rotated.is_some()).collect();
+        key.materials().filter(|material| request.all_key_material || material.rotated.is_some()).collect();
     let first = match page.after {
         None => 0,
         Some(last) => {
@@ -135,14 +137,23 @@ pub(super) fn list_key_rotations(asked: &Asked<'_>) -> Result<Done, Fault> {
 }
 
 fn entry(key: &Key, material: &Material) -> ListedMaterial {
+    let imported = key.origin == Origin::External;
+    let present = material.wrapped.is_some();
+    let pending = key.next_material.as_ref().is_some_and(|next| next.id == material.id);
     ListedMaterial {
         key_id: key.arn.key.to_string(),
         key_material_id: material.id.to_string(),
-        key_material_description: None,
-        import_state: None,
-        key_material_state: if key.current_material() == Some(material.id) { "CURRENT" } else { "NON_CURRENT" },
-        expiration_model: None,
-        valid_to: None,
+        key_material_description: material.import.as_ref().and_then(|import| import.description.clone()),
+        import_state: imported.then_some(if present { "IMPORTED" } else { "PENDING_IMPORT" }),
+        key_material_state: if pending {
+            "PENDING_ROTATION"
+        } else if key.current_material() == Some(material.id) {
+            "CURRENT"
+        } else {
+            "NON_CURRENT"
+        },
+        expiration_model: (imported && present).then(|| expiration_model(material.expiry().is_some())),
+        valid_to: material.expiry().map(Epoch),
         rotation_date: material.rotated.map(|rotated| Epoch(rotated.at)),
         rotation_type: material.rotated.map(|rotated| rotated.kind.as_str()),
     }

@@ -15,10 +15,33 @@ use crate::rotation::RotationKind;
 pub struct Material {
     /// Its public ID.
     pub id: MaterialId,
-    /// The material under the root keyring.
-    pub wrapped: WrappedMaterial,
+    /// The material under the root keyring; nothing while imported material is to be imported again.
+    pub wrapped: Option<WrappedMaterial>,
     /// The rotation that made it the current one; `None` for the first, which came with the key.
     pub rotated: Option<Rotated>,
+    /// How it was imported last, if it was.
+    pub import: Option<Import>,
+}
+
+/// What is known of imported material.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// When it expires; `None` for never. Of no meaning while the material is gone.
+    pub valid_to: Option<Timestamp>,
+    /// Free text.
+    pub description: Option<String>,
+}
+
+impl Material {
+    /// A place for imported material that has not come yet.
+    pub(crate) fn awaited(id: MaterialId) -> Material {
+        Material { id, wrapped: None, rotated: None, import: None }
+    }
+
+    /// When it will expire, if it is there and expires.
+    pub(crate) fn expiry(&self) -> Option<Timestamp> {
+        self.import.as_ref().filter(|_| self.wrapped.is_some())?.valid_to
+    }
 }
 
 /// A rotation that was done.
@@ -75,6 +98,14 @@ impl Live {
         self.prepared.store(Arc::new(kept));
     }
 
+    /// Forgets prepared material that is none of `kept`.
+    pub(crate) fn retain(&self, kept: impl Fn(MaterialId) -> bool) {
+        let known = self.prepared.load();
+        if known.iter().any(|(id, _)| !kept(*id)) {
+            self.prepared.store(Arc::new(known.iter().filter(|(id, _)| kept(*id)).cloned().collect()));
+        }
+    }
+
     pub(crate) fn note_use(&self, used: &LastUse) {
         self.last_use.rcu(|known| match known {
             Some(known) if known.at > used.at => Some(known.clone()),
@@ -108,8 +139,12 @@ pub struct Key {
     pub policy: Arc<policy::Document>,
     /// Tags by key.
     pub tags: std::collections::BTreeMap<String, String>,
-    /// Its material, the current one last; empty while PendingImport.
+    /// Its material, the current one last; empty before a first import. Some of it may be gone while PendingImport.
     pub material: Vec<Material>,
+    /// Imported material that a rotation on demand will make the current one.
+    pub next_material: Option<Material>,
+    /// The secret under which imported material is named, of a key whose material is imported.
+    pub import_secret: Option<WrappedMaterial>,
     /// Automatic rotation; `None` while it is switched off.
     pub rotation: Option<Schedule>,
     pub(crate) live: Arc<Live>,
@@ -158,6 +193,8 @@ impl Key {
             policy,
             tags: std::collections::BTreeMap::new(),
             material: Vec::new(),
+            next_material: None,
+            import_secret: None,
             rotation: None,
             live: Arc::default(),
         }
@@ -168,11 +205,33 @@ impl Key {
         self.material.last().map(|material| material.id)
     }
 
+    /// All its material, the one that waits for its rotation last.
+    pub(crate) fn materials(&self) -> impl Iterator<Item = &Material> {
+        self.material.iter().chain(&self.next_material)
+    }
+
+    /// Whether no material is missing. One that waits for its rotation is not needed yet.
+    pub(crate) fn has_all_material(&self) -> bool {
+        !self.material.is_empty() && self.material.iter().all(|material| material.wrapped.is_some())
+    }
+
+    /// Deletes the imported material that `gone` names, and lets the state follow; how much that was. Its ID is kept, by which it
+    /// is known when it is imported again; but one that still waits for its rotation leaves no trace.
+    pub(crate) fn forget(&mut self, gone: impl Fn(&Material) -> bool) -> usize {
+        let next = self.next_material.take_if(|material| gone(material));
+        let mut count = usize::from(next.is_some());
+        for material in self.material.iter_mut().filter(|material| gone(material)) {
+            count += usize::from(material.wrapped.take().is_some());
+        }
+        self.state = self.state.with_material(self.has_all_material());
+        count
+    }
+
     /// When `timer` will do something to this key, if it runs.
     pub fn deadline(&self, timer: Timer) -> Option<Timestamp> {
         let date = match timer {
             Timer::Deletion | Timer::Settlement => lifecycle::deadline(&self.state),
-            Timer::Expiry => None,
+            Timer::Expiry => self.materials().filter_map(Material::expiry).min(),
             Timer::Rotation => self.rotation.map(|schedule| schedule.next),
         };
         date.filter(|_| lifecycle::runs(timer, &self.state))

@@ -11,7 +11,7 @@ use lifecycle::{PendingWindow, RotationPeriod};
 use serde::{Deserialize, Serialize};
 
 use super::key::Live;
-use super::{Alias, Corrupt, Key, LastUse, Material, Origin, Rotated, Schedule, Tombstone};
+use super::{Alias, Corrupt, Import, Key, LastUse, Material, Origin, Rotated, Schedule, Tombstone};
 
 /// Version of every record written today.
 pub(crate) const RECORD_VERSION: u8 = 2;
@@ -53,6 +53,10 @@ struct KeyRecord {
     tags: std::collections::BTreeMap<String, String>,
     material: Vec<MaterialRecord>,
     #[serde(default)]
+    next_material: Option<MaterialRecord>,
+    #[serde(default)]
+    import_secret: Option<String>,
+    #[serde(default)]
     rotation: Option<ScheduleRecord>,
 }
 
@@ -81,9 +85,17 @@ enum StateRecord {
 #[derive(Serialize, Deserialize)]
 struct MaterialRecord {
     id: String,
-    wrapped: String,
+    wrapped: Option<String>,
     #[serde(default)]
     rotated: Option<Rotated>,
+    #[serde(default)]
+    import: Option<ImportRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ImportRecord {
+    valid_to: Option<Timestamp>,
+    description: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,15 +140,9 @@ pub(crate) fn encode_key(key: &Key) -> Vec<u8> {
         origin: key.origin,
         policy: key.policy_text.clone(),
         tags: key.tags.clone(),
-        material: key
-            .material
-            .iter()
-            .map(|material| MaterialRecord {
-                id: material.id.to_string(),
-                wrapped: hex(material.wrapped.as_bytes()),
-                rotated: material.rotated,
-            })
-            .collect(),
+        material: key.material.iter().map(encode_material).collect(),
+        next_material: key.next_material.as_ref().map(encode_material),
+        import_secret: key.import_secret.as_ref().map(|secret| hex(secret.as_bytes())),
         rotation: key
             .rotation
             .map(|schedule| ScheduleRecord { period_days: schedule.period.days(), next: schedule.next }),
@@ -159,17 +165,10 @@ pub(super) fn decode_key(name: &[u8], value: &[u8], arn: KeyArn, live: Arc<Live>
         StateRecord::Unavailable { enabled } => S::Unavailable { enabled },
         StateRecord::Updating { until } => S::Updating { until },
     };
-    let material = record
-        .material
-        .into_iter()
-        .map(|material| {
-            let id = unhex(&material.id).and_then(|bytes| bytes.try_into().ok());
-            let id = id.ok_or_else(|| corrupt(format!("material ID `{}` is not 64 hex digits", material.id)))?;
-            let bytes = unhex(&material.wrapped).ok_or_else(|| corrupt("wrapped material is not hex".to_owned()))?;
-            let wrapped = WrappedMaterial::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))?;
-            Ok(Material { id: MaterialId(id), wrapped, rotated: material.rotated })
-        })
-        .collect::<Result<_, Corrupt>>()?;
+    let material =
+        record.material.into_iter().map(|record| decode_material(record, &corrupt)).collect::<Result<_, _>>()?;
+    let next_material = record.next_material.map(|record| decode_material(record, &corrupt)).transpose()?;
+    let import_secret = record.import_secret.map(|secret| decode_wrapped(&secret, &corrupt)).transpose()?;
     let rotation = record.rotation.map(|ScheduleRecord { period_days, next }| {
         let period = RotationPeriod::of_days(period_days.into()).map_err(|error| corrupt(error.to_string()))?;
         Ok(Schedule { period, next })
@@ -189,9 +188,39 @@ pub(super) fn decode_key(name: &[u8], value: &[u8], arn: KeyArn, live: Arc<Live>
         policy: Arc::new(policy),
         tags: record.tags,
         material,
+        next_material,
+        import_secret,
         rotation,
         live,
     })
+}
+
+fn encode_material(material: &Material) -> MaterialRecord {
+    MaterialRecord {
+        id: material.id.to_string(),
+        wrapped: material.wrapped.as_ref().map(|wrapped| hex(wrapped.as_bytes())),
+        rotated: material.rotated,
+        import: material
+            .import
+            .as_ref()
+            .map(|import| ImportRecord { valid_to: import.valid_to, description: import.description.clone() }),
+    }
+}
+
+fn decode_material(record: MaterialRecord, corrupt: &impl Fn(String) -> Corrupt) -> Result<Material, Corrupt> {
+    let id = unhex(&record.id).and_then(|bytes| bytes.try_into().ok());
+    let id = id.ok_or_else(|| corrupt(format!("material ID `{}` is not 64 hex digits", record.id)))?;
+    Ok(Material {
+        id: MaterialId(id),
+        wrapped: record.wrapped.map(|wrapped| decode_wrapped(&wrapped, corrupt)).transpose()?,
+        rotated: record.rotated,
+        import: record.import.map(|ImportRecord { valid_to, description }| Import { valid_to, description }),
+    })
+}
+
+fn decode_wrapped(text: &str, corrupt: &impl Fn(String) -> Corrupt) -> Result<WrappedMaterial, Corrupt> {
+    let bytes = unhex(text).ok_or_else(|| corrupt("wrapped material is not hex".to_owned()))?;
+    WrappedMaterial::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))
 }
 
 pub(crate) fn encode_alias(alias: &Alias) -> Vec<u8> {

@@ -1,0 +1,141 @@
+//! Key material on its way in: wrapping keys, and unwrapping what was wrapped under them.
+
+use api::{WrappingAlgorithm, WrappingKeySpec};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded as _};
+use aws_lc_rs::rsa::{
+    KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey, PrivateDecryptingKey,
+};
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::material::KeyMaterial;
+
+/// Bytes of the AES key under which material is wrapped in two steps.
+/// Source: AWS KMS Developer Guide, "Encrypt the key material": an AES-256 key.
+const AES_KEY_BYTES: usize = 32;
+
+/// The longest material that can be imported: an RSA_4096 key as PKCS #8 has about 2,400 bytes. Wrapping adds at most 15.
+const MAX_WRAPPED_BYTES: usize = 4096;
+
+/// A key pair under whose public half material is wrapped.
+pub struct WrappingKey {
+    /// The private half, PKCS #8 DER; it can be wrapped itself.
+    pub private: KeyMaterial,
+    /// The public half, SubjectPublicKeyInfo DER.
+    pub public: Vec<u8>,
+}
+
+impl WrappingKey {
+    /// A new key pair. RSA_4096 may take seconds.
+    ///
+    /// # Errors
+    /// [`Error::NoWrapping`] for SM2, which has no implementation here.
+    pub fn generate(spec: WrappingKeySpec) -> Result<WrappingKey, Error> {
+        let size = match spec {
+            WrappingKeySpec::Rsa2048 => KeySize::Rsa2048,
+            WrappingKeySpec::Rsa3072 => KeySize::Rsa3072,
+            WrappingKeySpec::Rsa4096 => KeySize::Rsa4096,
+            WrappingKeySpec::Sm2 => return Err(Error::NoWrapping),
+        };
+        let key = PrivateDecryptingKey::generate(size).map_err(|_| Error::NoWrapping)?;
+        let public: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(|_| Error::NoWrapping)?;
+        let private: Pkcs8V1Der<'_> = key.as_der().map_err(|_| Error::NoWrapping)?;
+        let secret = Zeroizing::new(private.as_ref().to_vec());
+        let private = KeyMaterial::from_bytes(secret).expect("an RSA private key is shorter than any secret may be");
+        Ok(WrappingKey { private, public: public.as_ref().to_vec() })
+    }
+}
+
+/// What was wrapped with `algorithm` under the public half of the wrapping key `private`: raw bytes of key material.
+///
+/// # Errors
+/// [`Error::Malformed`] where `private` is no RSA key, [`Error::NoWrapping`] for an algorithm without implementation here,
+/// [`Error::Tampered`] where it does not unwrap.
+pub fn unwrap_import(
+    private: &KeyMaterial,
+    algorithm: WrappingAlgorithm,
+    wrapped: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let (oaep, in_two_steps): (&'static OaepAlgorithm, bool) = match algorithm {
+        WrappingAlgorithm::RsaesOaepSha1 => (&OAEP_SHA1_MGF1SHA1, false),
+        WrappingAlgorithm::RsaesOaepSha256 => (&OAEP_SHA256_MGF1SHA256, false),
+        WrappingAlgorithm::RsaAesKeyWrapSha1 => (&OAEP_SHA1_MGF1SHA1, true),
+        WrappingAlgorithm::RsaAesKeyWrapSha256 => (&OAEP_SHA256_MGF1SHA256, true),
+        WrappingAlgorithm::RsaesPkcs1V15 | WrappingAlgorithm::Sm2Pke => return Err(Error::NoWrapping),
+    };
+    let key = PrivateDecryptingKey::from_pkcs8(private.expose()).map_err(|_| Error::Malformed)?;
+    let modulus_bytes = key.key_size_bytes();
+    let key = OaepPrivateDecryptingKey::new(key).map_err(|_| Error::Malformed)?;
+    let decrypt = |ciphertext: &[u8]| -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mut space = Zeroizing::new(vec![0; key.min_output_size()]);
+        let plaintext = key.decrypt(oaep, ciphertext, &mut space, None).map_err(|_| Error::Tampered)?;
+        Ok(Zeroizing::new(plaintext.to_vec()))
+    };
+    if !in_two_steps {
+        return decrypt(wrapped);
+    }
+    // PKCS #11, CKM_RSA_AES_KEY_WRAP: the wrapped AES key, as long as the modulus, then what it wraps.
+    let (aes_key, inner) = wrapped.split_at_checked(modulus_bytes).ok_or(Error::Tampered)?;
+    let aes_key = decrypt(aes_key)?;
+    if aes_key.len() != AES_KEY_BYTES || inner.len() > MAX_WRAPPED_BYTES {
+        return Err(Error::Tampered);
+    }
+    let kek = AesKek::new(&AES_256, &aes_key).map_err(|_| Error::Tampered)?;
+    let mut space = Zeroizing::new(vec![0; inner.len()]);
+    let unwrapped = kek.unwrap_with_padding(inner, &mut space).map_err(|_| Error::Tampered)?;
+    Ok(Zeroizing::new(unwrapped.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rsa::{OaepPublicEncryptingKey, PublicEncryptingKey};
+
+    use super::*;
+
+    /// Wraps as a client would.
+    fn wrap(public: &[u8], algorithm: WrappingAlgorithm, material: &[u8]) -> Vec<u8> {
+        use WrappingAlgorithm::{RsaAesKeyWrapSha1, RsaAesKeyWrapSha256, RsaesOaepSha1};
+        let oaep = match algorithm {
+            RsaesOaepSha1 | RsaAesKeyWrapSha1 => &OAEP_SHA1_MGF1SHA1,
+            _ => &OAEP_SHA256_MGF1SHA256,
+        };
+        let key = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(public).unwrap()).unwrap();
+        let encrypt = |plaintext: &[u8]| {
+            let mut space = vec![0; key.ciphertext_size()];
+            key.encrypt(oaep, plaintext, &mut space, None).unwrap().to_vec()
+        };
+        if !matches!(algorithm, RsaAesKeyWrapSha1 | RsaAesKeyWrapSha256) {
+            return encrypt(material);
+        }
+        let aes_key = [7; AES_KEY_BYTES];
+        let mut space = vec![0; material.len() + 15];
+        let inner = AesKek::new(&AES_256, &aes_key).unwrap().wrap_with_padding(material, &mut space).unwrap().to_vec();
+        [encrypt(&aes_key), inner].concat()
+    }
+
+    #[test]
+    fn what_is_wrapped_unwraps_only_whole_and_only_as_it_was_wrapped() {
+        use WrappingAlgorithm::{RsaAesKeyWrapSha1, RsaAesKeyWrapSha256, RsaesOaepSha1, RsaesOaepSha256};
+        let key = WrappingKey::generate(WrappingKeySpec::Rsa2048).unwrap();
+        let offered = [RsaesOaepSha1, RsaesOaepSha256, RsaAesKeyWrapSha1, RsaAesKeyWrapSha256];
+        for algorithm in offered {
+            let wrapped = wrap(&key.public, algorithm, b"thirty-two bytes of key material");
+            let unwrapped = unwrap_import(&key.private, algorithm, &wrapped).unwrap();
+            assert_eq!(unwrapped.as_slice(), b"thirty-two bytes of key material");
+            for other in offered.into_iter().filter(|other| *other != algorithm) {
+                assert!(unwrap_import(&key.private, other, &wrapped).is_err(), "{algorithm} as {other}");
+            }
+            for at in [0, 1, 100, 255, wrapped.len() - 1] {
+                let mut changed = wrapped.clone();
+                changed[at] ^= 1;
+                assert!(unwrap_import(&key.private, algorithm, &changed).is_err(), "{algorithm}, byte {at}");
+                assert!(unwrap_import(&key.private, algorithm, &wrapped[..at]).is_err(), "{algorithm}, cut at {at}");
+            }
+        }
+        // More than one OAEP ciphertext can hold.
+        let long = vec![9; 2400];
+        let wrapped = wrap(&key.public, RsaAesKeyWrapSha256, &long);
+        assert_eq!(*unwrap_import(&key.private, RsaAesKeyWrapSha256, &wrapped).unwrap(), long);
+    }
+}
