@@ -116,6 +116,9 @@ pub(crate) struct Serve {
     /// Go on deleting after the wall clock has jumped. Without it, such a server waits and says so.
     #[arg(long, env = "QUIETUS_ACCEPT_CLOCK", value_parser = FalseyValueParser::new())]
     pub(crate) accept_clock: bool,
+    /// Requests a second that each account may make: AWS's quotas, with its ThrottlingException, or none.
+    #[arg(long, value_enum, default_value_t, value_name = "QUOTAS", env = "QUIETUS_REQUEST_QUOTAS")]
+    pub(crate) request_quotas: Quotas,
     /// Form of the log on standard error.
     #[arg(long, value_enum, default_value_t, env = "QUIETUS_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
@@ -131,6 +134,15 @@ pub(crate) enum ServerClock {
     Real,
     /// A clock that only `quietus clock advance` moves.
     Virtual,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Quotas {
+    /// As many as the machine answers.
+    #[default]
+    Off,
+    /// As many as AWS answers, by account, Region and operation.
+    Aws,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use server::{ClockKind, Config, Running, Server, TlsFiles};
+use server::{ClockKind, Config, RequestQuotas, Running, Server, TlsFiles};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{LogFormat, Serve, ServerClock};
+use crate::args::{LogFormat, Quotas, Serve, ServerClock};
 use crate::terminal::{hinted, say};
 
 pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
@@ -45,6 +45,10 @@ fn config(args: &Serve) -> Result<Config> {
         deletion_delay_seconds: delay,
         seal_every: args.seal_every,
         accept_clock: args.accept_clock,
+        request_quotas: match args.request_quotas {
+            Quotas::Off => RequestQuotas::Off,
+            Quotas::Aws => RequestQuotas::Aws,
+        },
         ..Config::new(args.data.clone())
     })
 }

@@ -21,6 +21,7 @@ mod health;
 mod ids;
 mod lookup;
 mod node;
+mod quotas;
 mod records;
 pub mod sigv4;
 mod ticks;
@@ -44,6 +45,7 @@ pub use clock::{Clock, ClockError};
 pub use credentials::{AccessKey, CredentialsError, DEV_KEY, Principal};
 pub use error::StartError;
 pub use files::FileError;
+pub use quotas::RequestQuotas;
 pub use records::Outage;
 pub use ticks::AdvanceError;
 pub use tls::TlsFiles;
@@ -53,6 +55,7 @@ use folder::{Folder, Kind, Wanted};
 use health::Health;
 use lookup::Turns;
 use node::Node;
+use quotas::Buckets;
 use records::Records;
 use sigv4::Verifier;
 use ticks::Ticker;
@@ -95,6 +98,8 @@ pub struct Config {
     pub extra_keys: Vec<AccessKey>,
     /// An operator has looked at a wall clock that had jumped: keys are deleted again.
     pub accept_clock: bool,
+    /// Which request quotas hold for each account and Region.
+    pub request_quotas: RequestQuotas,
 }
 
 impl Config {
@@ -111,6 +116,7 @@ impl Config {
             seal_every: SignedDuration::from_mins(5),
             extra_keys: Vec::new(),
             accept_clock: false,
+            request_quotas: RequestQuotas::Off,
         }
     }
 
@@ -229,6 +235,7 @@ fn open(config: Config) -> Result<Opened, StartError> {
         dev: config.dev,
         deletion_delay_seconds: config.deletion_delay_seconds,
         seal_every: config.seal_every,
+        quotas: Buckets::new(config.request_quotas),
         slow: Node::slow_places(),
         ticker: Mutex::new(ticker),
         sooner: Notify::new(),

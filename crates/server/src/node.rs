@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use api::{Fault, KeyArn};
+use api::validate::Fields;
+use api::{Fault, KeyArn, KeySpec, Service, Timestamp};
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
 use service::{Call, Caller, Commit, Effect, LastUse, State, Use, Vault};
@@ -20,6 +21,7 @@ use crate::folder::Folder;
 use crate::health::Health;
 use crate::ids;
 use crate::lookup::Turns;
+use crate::quotas::{self, Buckets, Counted};
 use crate::records::Records;
 use crate::sigv4::Verifier;
 use crate::ticks::Ticker;
@@ -44,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) deletion_delay_seconds: u32,
     /// How old an unsealed record may become.
     pub(crate) seal_every: SignedDuration,
+    /// How many calls each account may make.
+    pub(crate) quotas: Buckets,
     /// Places for decisions that take long: while each of them computes, all other calls go on.
     pub(crate) slow: Semaphore,
     /// Whose turn it is to do what time asks for: one at a time.
@@ -59,12 +63,15 @@ impl Node {
     ///
     /// INVARIANT: what comes back may leave. The call's record is durable, and so is its change.
     pub(crate) async fn answer(&self, call: &Call<'_>) -> Result<Vec<u8>, Fault> {
-        for _ in 0..DECISIONS {
-            let effect = if call.operation.slow {
+        for attempt in 0..DECISIONS {
+            let mut effect = if call.operation.slow {
                 self.decide_slowly(call).await
             } else {
                 service::decide(&self.state.load(), &self.vault, call)
             };
+            if attempt == 0 && !self.admits(call, &effect) {
+                effect = service::refuse(call, quotas::throttled());
+            }
             if let Some(reply) = self.carry_out(call, effect).await {
                 return reply;
             }
@@ -77,6 +84,28 @@ impl Node {
             ),
             status: 500,
         })
+    }
+
+    /// Whether the caller's account may make this call now. It is asked when the call is decided, since the key that it is about
+    /// says which quota counts; an effect that is not carried out leaves no trace.
+    fn admits(&self, call: &Call<'_>, effect: &Effect) -> bool {
+        if !self.quotas.hold() || call.operation.service != Service::Kms {
+            return true;
+        }
+        let used = effect.uses.first();
+        let key = used.and_then(|used| self.state.load().key(&used.key).map(|key| key.spec));
+        let pair = Fields::parse(call.body).ok().and_then(|fields| {
+            let spec: &str = serde_json::from_str(fields.raw("KeyPairSpec")?.get()).ok()?;
+            KeySpec::named(spec)
+        });
+        let counted =
+            Counted { account: call.caller.account, region: call.region, operation: call.operation.name, key, pair };
+        // A virtual clock stands still, and the quotas with it: a test sees the same calls throttled each time.
+        let now = match self.clock.is_virtual() {
+            true => call.now.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs(),
+            false => self.clock.monotonic(),
+        };
+        self.quotas.admit(&counted, now)
     }
 
     /// Decides a call that may compute for long: on a thread that nobody else needs, and not too many at a time.

@@ -89,6 +89,12 @@ pub fn answer_elsewhere(call: &Call<'_>, reply: impl FnOnce(&Fields<'_>) -> Resu
     Effect { reply: result, commit: Commit::Append(records), uses: Vec::new() }
 }
 
+/// An effect for a call that the server refuses before anything is done: recorded like any other refusal, without what it asked.
+pub fn refuse(call: &Call<'_>, fault: Fault) -> Effect {
+    let records = record::call(call, &Seen::default(), None, Err(&fault));
+    Effect { reply: Err(fault), commit: Commit::Append(records), uses: Vec::new() }
+}
+
 /// A batch is found again by the ID of its record: both are the same UUID.
 fn batch_id(event_id: &str) -> BatchId {
     let digits: String = event_id.chars().filter(char::is_ascii_hexdigit).collect();

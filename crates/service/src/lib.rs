@@ -27,7 +27,7 @@ mod token;
 mod vault;
 
 pub use call::{Call, Caller, CallerKind, Commit, Effect, Origin, Use};
-pub use decide::{answer_elsewhere, decide, is_answered_here};
+pub use decide::{answer_elsewhere, decide, is_answered_here, refuse};
 pub use rotation::RotationKind;
 pub use state::{
     Alias, Corrupt, Family, Import, Key, LastUse, Material, Rotated, Schedule, State, Tombstone, uses_batch,
