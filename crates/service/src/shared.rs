@@ -1,34 +1,68 @@
 //! What the members of a multi-Region family share, kept in step: one batch changes it for all of them.
 //!
-//! Shared are the material that KMS made and the rotation; spec, usage and origin never change. Imported material is imported into
-//! each member by itself. Source: AWS KMS Developer Guide, "Multi-Region keys in AWS KMS", shared properties.
+//! Shared are rotation and which materials there are; spec, usage and origin never change. Material that KMS made is the same in
+//! every member. Imported material is imported into each by itself, and each loses its own; but which material it may be is said by
+//! the primary. Source: AWS KMS Developer Guide, "Multi-Region keys in AWS KMS", shared properties; AWS KMS API Reference,
+//! ImportKeyMaterial.
 
 use api::Timestamp;
+use crypto::MaterialId;
 use serde_json::json;
 
 use crate::decide::Change;
 use crate::record;
-use crate::state::{Key, Name, Origin, State, encode_key};
+use crate::state::{Key, Material, Name, Origin, Schedule, State, encode_key};
 
-/// `new` in the place of `key`, and what it shares in the place of what its replicas had. The records tell, in the Region of each
-/// replica, that it was brought into step.
+/// `new` in the place of `key`, and where that changes what is shared, its replicas after it. The records tell, in the Region of
+/// each replica, that it was brought into step.
 pub(crate) fn change(state: &State, key: &Key, new: &Key, now: Timestamp) -> (Change, Vec<Vec<u8>>) {
-    let mut change = replace(state, new);
-    let mut records = Vec::new();
-    if key.multi_region {
-        let family = Name::Family(key.arn.account, key.arn.key);
-        change = change.and_on(family, state.family_version(&key.arn));
+    if !key.multi_region {
+        return (replace(state, new), Vec::new());
     }
+    let own = match state.primary(key) {
+        Some(primary) => replace(state, &follow(Key::clone(new), primary)),
+        None => replace(state, new),
+    };
+    let family = Name::Family(key.arn.account, key.arn.key);
+    let mut change = own.and_on(family, state.family_version(&key.arn));
+    let mut records = Vec::new();
     let request_id = record::fresh_event_id();
-    for replica in state.replicas(key.arn) {
-        let mut follower = Key { rotation: new.rotation, ..Key::clone(replica) };
-        if key.origin == Origin::AwsKms {
-            follower.material = new.material.clone();
-        }
-        change = change.and(replace(state, &follower));
-        records.push(synchronized(&follower, now, &request_id));
+    for replica in state.replicas(key.arn).filter(|_| shape(key) != shape(new)) {
+        change = change.and(replace(state, &follow(Key::clone(replica), new)));
+        records.push(synchronized(replica, now, &request_id));
     }
     (change, records)
+}
+
+/// What is shared of a key, where it can change.
+fn shape(key: &Key) -> (Vec<MaterialId>, Option<MaterialId>, Option<Schedule>) {
+    let ids = key.material.iter().map(|material| material.id).collect();
+    (ids, key.next_material.as_ref().map(|next| next.id), key.rotation)
+}
+
+/// `replica` with all that it shares with its primary. Imported material it keeps, as far as it has it.
+pub(crate) fn follow(mut replica: Key, primary: &Key) -> Key {
+    replica.rotation = primary.rotation;
+    match primary.origin {
+        Origin::AwsKms => replica.material.clone_from(&primary.material),
+        Origin::External => {
+            let known: Vec<Material> = replica.materials().cloned().collect();
+            let own = |material: &Material| {
+                let own = known.iter().find(|own| own.id == material.id).cloned();
+                Material { rotated: material.rotated, ..own.unwrap_or_else(|| Material::awaited(material.id)) }
+            };
+            replica.material = primary.material.iter().map(own).collect();
+            replica.next_material = primary.next_material.as_ref().map(own);
+            replica.state = replica.state.with_material(replica.has_all_material());
+        }
+    }
+    replica
+}
+
+/// Whether every replica of a primary has the imported material that the next rotation will make the current one.
+pub(crate) fn can_rotate(state: &State, primary: &Key) -> bool {
+    let has_next = |key: &Key| key.next_material.as_ref().is_some_and(|next| next.wrapped.is_some());
+    state.replicas(primary.arn).all(|replica| has_next(replica))
 }
 
 /// The record of bringing a member into step with its family.

@@ -95,6 +95,12 @@ impl State {
         self.families.get(&(arn.account, arn.key)).map(|(version, _)| *version)
     }
 
+    /// The primary of a replica; `None` where the key is none.
+    pub(crate) fn primary(&self, replica: &Key) -> Option<&Arc<Key>> {
+        let family = self.family(&replica.arn).filter(|family| family.primary != replica.arn.region)?;
+        self.key(&member(replica.arn, family.primary))
+    }
+
     /// The replicas of a key; none, where it is no primary.
     pub(crate) fn replicas(&self, primary: KeyArn) -> impl Iterator<Item = &Arc<Key>> {
         let family = self.family(&primary).filter(|family| family.primary == primary.region);

@@ -6,6 +6,9 @@ mod world;
 use std::collections::BTreeMap;
 
 use api::{KeyArn, Region};
+use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -793,4 +796,96 @@ fn a_late_deletion_of_the_last_replica_begins_the_primarys_period_late() {
     assert!(world.commit(late.remove(0).batch) && late.is_empty());
     let described = call(&mut world, HOME, "DescribeKey", &key, json!({})).unwrap();
     assert_eq!(described["KeyMetadata"]["DeletionDate"], json!(due + 3600 + 7 * DAY));
+}
+
+/// Imports 32 bytes of `byte` into the member at `at`: the ID of the material.
+fn import(world: &mut World, at: &str, key: &KeyArn, byte: u8, import_type: Option<&str>) -> Result<Value, String> {
+    let wrapping = json!({ "WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048" });
+    let parameters = call(world, at, "GetParametersForImport", key, wrapping)?;
+    let public = STANDARD.decode(parameters["PublicKey"].as_str().unwrap()).unwrap();
+    let public = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(&public).unwrap()).unwrap();
+    let mut space = vec![0; public.ciphertext_size()];
+    let wrapped = public.encrypt(&OAEP_SHA256_MGF1SHA256, &[byte; 32], &mut space, None).unwrap().to_vec();
+    let mut body = json!({
+        "ImportToken": parameters["ImportToken"], "EncryptedKeyMaterial": STANDARD.encode(wrapped),
+        "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE",
+    });
+    if let Some(import_type) = import_type {
+        body["ImportType"] = json!(import_type);
+    }
+    Ok(call(world, at, "ImportKeyMaterial", key, body)?["KeyMaterialId"].clone())
+}
+
+/// Imported material comes into each member by itself, but the primary says which.
+#[test]
+fn imported_material_is_imported_into_each_member() {
+    let mut world = World::new();
+    world.region = region(HOME);
+    let key = world.create_key_with(json!({ "MultiRegion": true, "Origin": "EXTERNAL" }));
+    let early = call(&mut world, HOME, "ReplicateKey", &key, json!({ "ReplicaRegion": WEST })).unwrap_err();
+    assert_eq!(early, format!("KMSInvalidStateException: {key} is pending import."));
+    let first = import(&mut world, HOME, &key, 1, None).unwrap();
+    let made = call(&mut world, HOME, "ReplicateKey", &key, json!({ "ReplicaRegion": WEST })).unwrap();
+    assert_eq!(made["ReplicaKeyMetadata"]["Origin"], "EXTERNAL");
+    let early = import(&mut world, WEST, &key, 1, None).unwrap_err();
+    assert!(early.ends_with(" is creating."), "{early}");
+    world.pass(2);
+    assert_eq!(seen(&mut world, WEST, &key), "REPLICA PendingImport");
+    assert_eq!(import(&mut world, WEST, &key, 2, None), Err("IncorrectKeyMaterialException".to_owned()));
+    assert_eq!(import(&mut world, WEST, &key, 1, None), Ok(first.clone()));
+    assert_eq!(seen(&mut world, WEST, &key), "REPLICA Enabled");
+    let sealed = call(&mut world, HOME, "Encrypt", &key, json!({ "Plaintext": "AQID" })).unwrap();
+    let decrypt = json!({ "CiphertextBlob": sealed["CiphertextBlob"] });
+    world.region = region(WEST);
+    assert_eq!(world.call("Decrypt", decrypt.clone()).unwrap()["Plaintext"], "AQID");
+
+    // Each member loses its own.
+    call(&mut world, HOME, "DeleteImportedKeyMaterial", &key, json!({})).unwrap();
+    assert_eq!(seen(&mut world, HOME, &key), "PRIMARY PendingImport");
+    assert_eq!(seen(&mut world, WEST, &key), "REPLICA Enabled");
+    assert_eq!(import(&mut world, HOME, &key, 1, None), Ok(first));
+
+    // New material comes to the primary first, then to every replica, and only then can the family rotate.
+    let states = |world: &mut World, at: &str| {
+        let all = json!({ "IncludeKeyMaterial": "ALL_KEY_MATERIAL" });
+        let listed = call(world, at, "ListKeyRotations", &key, all).unwrap();
+        let states: Vec<Value> =
+            listed["Rotations"].as_array().unwrap().iter().map(|entry| entry["KeyMaterialState"].clone()).collect();
+        states
+    };
+    let new = Some("NEW_KEY_MATERIAL");
+    assert_eq!(
+        import(&mut world, WEST, &key, 2, new).unwrap_err(),
+        format!("UnsupportedOperationException: {} is not a multi-region primary key.", member(&key, WEST))
+    );
+    let begun = world.trail.len();
+    let second = import(&mut world, HOME, &key, 2, new).unwrap();
+    assert!(told(&world, begun).contains(&"SynchronizeMultiRegionKey us-west-2".to_owned()));
+    for at in [HOME, WEST] {
+        assert_eq!(states(&mut world, at), ["CURRENT", "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"], "{at}");
+    }
+    assert_eq!(seen(&mut world, WEST, &key), "REPLICA Enabled");
+    let refused = call(&mut world, HOME, "RotateKeyOnDemand", &key, json!({})).unwrap_err();
+    assert!(refused.starts_with("KMSInvalidStateException"), "{refused}");
+    assert_eq!(import(&mut world, WEST, &key, 2, Some("EXISTING_KEY_MATERIAL")), Ok(second.clone()));
+    // What a replica deletes it can import again; what the primary deletes is gone for all.
+    call(&mut world, WEST, "DeleteImportedKeyMaterial", &key, json!({ "KeyMaterialId": second })).unwrap();
+    assert_eq!(states(&mut world, HOME), ["CURRENT", "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"]);
+    assert_eq!(import(&mut world, WEST, &key, 2, None), Ok(second.clone()));
+    call(&mut world, HOME, "DeleteImportedKeyMaterial", &key, json!({ "KeyMaterialId": second })).unwrap();
+    assert_eq!(states(&mut world, WEST), ["CURRENT"]);
+    assert_eq!(import(&mut world, WEST, &key, 2, None), Err("IncorrectKeyMaterialException".to_owned()));
+    import(&mut world, HOME, &key, 2, new).unwrap();
+    import(&mut world, WEST, &key, 2, None).unwrap();
+    assert_eq!(states(&mut world, HOME), ["CURRENT", "PENDING_ROTATION"]);
+    call(&mut world, HOME, "RotateKeyOnDemand", &key, json!({})).unwrap();
+    let sealed = call(&mut world, HOME, "Encrypt", &key, json!({ "Plaintext": "BAUG" })).unwrap();
+    world.restart();
+    for at in [HOME, WEST] {
+        assert_eq!(states(&mut world, at), ["NON_CURRENT", "CURRENT"]);
+        world.region = region(at);
+        assert_eq!(world.call("Decrypt", decrypt.clone()).unwrap()["Plaintext"], "AQID");
+        let opened = world.call("Decrypt", json!({ "CiphertextBlob": sealed["CiphertextBlob"] })).unwrap();
+        assert_eq!((&opened["Plaintext"], &opened["KeyMaterialId"]), (&json!("BAUG"), &second));
+    }
 }

@@ -13,8 +13,9 @@ use jiff::SignedDuration;
 
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
-use crate::fault::wrong_origin;
+use crate::fault::{not_a_primary, wrong_origin};
 use crate::import_token::{self, ImportToken};
+use crate::shared;
 use crate::state::{Import, Key, Material, Origin};
 
 /// The longest time that imported material may be good for. Source: AWS KMS API Reference, ImportKeyMaterial, `ValidTo`.
@@ -64,6 +65,10 @@ pub(super) fn import_key_material(asked: &Asked<'_>) -> Result<Done, Fault> {
     check_origin(&key)?;
     check_members(&request, key.spec)?;
 
+    // A replica takes only what its primary has taken before.
+    if request.import_type == Some(ImportType::New) && asked.state.primary(&key).is_some() {
+        return Err(not_a_primary(&key.arn));
+    }
     let token = ImportToken::open(asked.vault, &key.arn, &request.token);
     let token = token.ok_or(Fault::bare("InvalidImportTokenException"))?;
     if token.valid_to < now {
@@ -84,7 +89,8 @@ pub(super) fn import_key_material(asked: &Asked<'_>) -> Result<Done, Fault> {
     slot.import = Some(Import { valid_to, description: description.or(known) });
     slot.wrapped = asked.vault.wrap(&key.arn, id, &secret).wrapped;
     new.state = new.state.with_material(new.has_all_material());
-    Ok(Done::answer(&answer(&key, Some(id))).changing(asked.change_key(&key, &new)).about(&key.arn))
+    let (change, followed) = shared::change(asked.state, &key, &new, now);
+    Ok(Done::answer(&answer(&key, Some(id))).changing(change).followed_by(followed).about(&key.arn))
 }
 
 /// Where material `id` belongs in a key: its own old place, or a new one where it may have one.
@@ -170,7 +176,11 @@ pub(super) fn delete_imported_key_material(asked: &Asked<'_>) -> Result<Done, Fa
     let mut new = Key::clone(&key);
     let deleted = id.is_some_and(|id| new.forget(|material| material.id == id) > 0);
     let done = Done::answer(&answer(&key, id)).about(&key.arn);
-    Ok(if deleted { done.changing(asked.change_key(&key, &new)) } else { done })
+    if !deleted {
+        return Ok(done);
+    }
+    let (change, followed) = shared::change(asked.state, &key, &new, asked.call.now);
+    Ok(done.changing(change).followed_by(followed))
 }
 
 fn answer(key: &Key, id: Option<MaterialId>) -> Imported {

@@ -17,6 +17,7 @@ use crate::authorize::{self, Asks};
 use crate::decide::{Asked, Change, Done};
 use crate::fault::{already_a_member, limit_exceeded, no_such_key, not_a_primary, not_a_region};
 use crate::record;
+use crate::shared;
 use crate::state::{Family, Key, Name, Origin, encode_family, encode_key, member};
 
 /// Members of one family. AWS has fewer Regions; here every well-formed name is one, and what a family shares is written for all
@@ -49,9 +50,8 @@ pub(super) fn replicate_key(asked: &Asked<'_>) -> Result<Done, Fault> {
         None => policy::default_key_policy(arn.account, region.partition()),
     };
     let policy = policies::accepted(&policy_text)?;
-    let imports = primary.origin == Origin::External;
-    let state = State::of_new_replica(asked.call.now, imports);
-    // What is named here is the replica's own; all else is shared.
+    let state = State::of_new_replica(asked.call.now, primary.origin == Origin::External);
+    // What is named here is the replica's own; all else is shared. Imported material is imported into each member.
     let replica = Key {
         arn,
         created: asked.call.now,
@@ -60,11 +60,12 @@ pub(super) fn replicate_key(asked: &Asked<'_>) -> Result<Done, Fault> {
         policy_text,
         policy,
         tags,
-        // Imported material is imported into each member.
-        material: if imports { Vec::new() } else { primary.material.clone() },
+        material: Vec::new(),
+        next_material: None,
         live: Arc::default(),
         ..Key::clone(&primary)
     };
+    let replica = shared::follow(replica, &primary);
     policies::check_lockout(asked, &replica, asks)?;
 
     let family = family.with(region);

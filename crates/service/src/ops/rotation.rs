@@ -93,7 +93,10 @@ pub(super) fn rotate_key_on_demand(asked: &Asked<'_>) -> Result<Done, Fault> {
     }
     let material = match key.origin {
         Origin::AwsKms => asked.vault.generate(&key).map_err(|_| Fault::internal())?,
-        Origin::External => key.next_material.clone().ok_or_else(|| no_material_pending(&key))?,
+        Origin::External => {
+            let next = key.next_material.clone().filter(|_| shared::can_rotate(asked.state, &key));
+            next.ok_or_else(|| no_material_pending(&key))?
+        }
     };
     let mut id = [0; 16];
     crypto::random(&mut id);
@@ -132,11 +135,13 @@ pub(super) fn list_key_rotations(asked: &Asked<'_>) -> Result<Done, Fault> {
             place.ok_or(Fault::bare("InvalidMarkerException"))? + 1
         }
     };
-    let entries = shown[first..].iter().map(|material| (material.id.0.to_vec(), entry(&key, material)));
+    let can_rotate = shared::can_rotate(asked.state, asked.state.primary(&key).unwrap_or(&key));
+    let entries = shown[first..].iter().map(|material| (material.id.0.to_vec(), entry(&key, material, can_rotate)));
     Ok(Done::answer(&listed("Rotations", page.limit, entries)))
 }
 
-fn entry(key: &Key, material: &Material) -> ListedMaterial {
+/// `can_rotate`: whether every member of the key's family has the material that waits for its rotation.
+fn entry(key: &Key, material: &Material, can_rotate: bool) -> ListedMaterial {
     let imported = key.origin == Origin::External;
     let present = material.wrapped.is_some();
     let pending = key.next_material.as_ref().is_some_and(|next| next.id == material.id);
@@ -145,7 +150,9 @@ fn entry(key: &Key, material: &Material) -> ListedMaterial {
         key_material_id: material.id.to_string(),
         key_material_description: material.import.as_ref().and_then(|import| import.description.clone()),
         import_state: imported.then_some(if present { "IMPORTED" } else { "PENDING_IMPORT" }),
-        key_material_state: if pending {
+        key_material_state: if pending && !can_rotate {
+            "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"
+        } else if pending {
             "PENDING_ROTATION"
         } else if key.current_material() == Some(material.id) {
             "CURRENT"
