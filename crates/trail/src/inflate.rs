@@ -124,13 +124,13 @@ impl Inflater {
 /// Its trailer is the output's checksum and length, eight bytes that are found nowhere else but by a chance of 2^-64 for each
 /// place; and what stands behind it must be the end, another member, or padding. libdeflate has checked the trailer already.
 fn member_end(input: &[u8], output: &[u8]) -> Option<usize> {
-    let mut trailer = [0; 8];
-    trailer[..4].copy_from_slice(&libdeflater::crc32(output).to_le_bytes());
-    let length = u32::try_from(output.len() & 0xffff_ffff).expect("32 bits");
-    trailer[4..].copy_from_slice(&length.to_le_bytes());
-    if input.ends_with(&trailer) && !memmem::find_iter(&input[1..], &MAGIC).any(|_| true) {
+    let length = u32::try_from(output.len() & 0xffff_ffff).expect("32 bits").to_le_bytes();
+    if is_all(input, length) {
         return Some(input.len());
     }
+    let mut trailer = [0; 8];
+    trailer[..4].copy_from_slice(&libdeflater::crc32(output).to_le_bytes());
+    trailer[4..].copy_from_slice(&length);
     let ends = memmem::find_iter(input, &trailer).map(|at| at + trailer.len());
     let mut first = None;
     for end in ends {
@@ -142,6 +142,13 @@ fn member_end(input: &[u8], output: &[u8]) -> Option<usize> {
     }
     // Padding or foreign bytes behind the only member: the caller names them.
     first
+}
+
+/// Whether the first member is surely all that `input` holds, told without a second checksum over the output.
+///
+/// The member ends with its length. If these four bytes stand nowhere but at the very end, that is where it ends.
+fn is_all(input: &[u8], length: [u8; 4]) -> bool {
+    memmem::find(input, &length) == Some(input.len() - length.len())
 }
 
 #[cfg(test)]

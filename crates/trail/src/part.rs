@@ -197,7 +197,7 @@ mod tests {
 
     const EVENT: &str = r#"{"Records":[{"eventTime":"2026-01-02T03:04:05.5Z","eventSource":"kms.amazonaws.com","eventName":"Encrypt",
         "awsRegion":"eu-west-1","recipientAccountId":"1","eventID":"no UUID","requestParameters":{"encryptionContext":{"a":"1"}},
-        "resources":[{"ARN":"arn:aws:kms:eu-west-1:1:key/x","type":"AWS::KMS::Key"}]},{"eventSource":"kms.amazonaws.com"},"kms"#;
+        "resources":[{"ARN":"arn:aws:kms:eu-west-1:1:key/x","type":"AWS::KMS::Key"}]},{"eventSource":"kms.amazonaws.com"},"kms.amazonaws.com"#;
 
     #[test]
     fn a_part_is_read_as_it_was_written() {

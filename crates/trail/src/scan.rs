@@ -17,8 +17,10 @@ use crate::selection::Selection;
 use crate::summary::{Builder, MAX_DEPTH};
 pub use crate::summary::{Gap, Summary, Why};
 
-/// Files read between two reports of progress, and the most whose results wait to be added up.
-const CHUNK_FILES: usize = 64;
+/// Files read between two reports of progress: at most so many, and no further one when they have so many bytes. The parts of two
+/// such chunks are in memory.
+const CHUNK_FILES: usize = 128;
+const CHUNK_BYTES: u64 = 32 << 20;
 
 /// Why a scan could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -62,31 +64,65 @@ pub fn scan(paths: &[PathBuf], selection: &Selection, progress: &mut dyn FnMut(&
         ..Progress::default()
     };
     progress(&state);
-    let readers = Mutex::new(Vec::new());
-    for chunk in found.files.chunks(CHUNK_FILES) {
-        let read: Vec<io::Result<Part>> = chunk
-            .par_iter()
-            .map(|file| {
-                let lent = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                let mut reader: Reader = lent.unwrap_or_default();
-                let part = reader.read(&file.path, selection);
-                readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-                part
-            })
-            .collect();
-        for (file, part) in chunk.iter().zip(read) {
-            match part {
-                Ok(part) => builder.add(&file.path, part).expect("all parts are made for the builder's selection"),
-                Err(error) => {
-                    builder.count_unread(0);
-                    builder.gap(Gap { path: file.path.clone(), why: Why::File(error), count: 1 });
-                }
-            }
-        }
+    let readers = Readers::default();
+    let mut read = Vec::new();
+    for chunk in chunks(&found.files) {
+        // What was read before is added up while the next files are read.
+        let (next, ()) = rayon::join(|| readers.read(chunk, selection), || add(&mut builder, read));
+        read = next;
         state.done = builder.counts();
         progress(&state);
     }
+    add(&mut builder, read);
+    state.done = builder.counts();
+    progress(&state);
     Ok(builder.finish())
+}
+
+/// The files in runs that are read in one go.
+fn chunks(files: &[FoundFile]) -> impl Iterator<Item = &[FoundFile]> {
+    let mut rest = files;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let few = rest.iter().take(CHUNK_FILES).take_while(|file| {
+            let is_room = bytes < CHUNK_BYTES;
+            bytes += file.bytes;
+            is_room
+        });
+        let (chunk, later) = rest.split_at(few.count());
+        rest = later;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+fn add(builder: &mut Builder, read: Vec<(&Path, io::Result<Part>)>) {
+    for (path, part) in read {
+        match part {
+            Ok(part) => builder.add(path, part).expect("all parts are made for the builder's selection"),
+            Err(error) => {
+                builder.count_unread(0);
+                builder.gap(Gap { path: path.to_owned(), why: Why::File(error), count: 1 });
+            }
+        }
+    }
+}
+
+/// A reader for each thread.
+#[derive(Default)]
+struct Readers(Mutex<Vec<Reader>>);
+
+impl Readers {
+    fn read<'f>(&self, chunk: &'f [FoundFile], selection: &Selection) -> Vec<(&'f Path, io::Result<Part>)> {
+        let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = chunk.par_iter().with_max_len(1).map(|file| {
+            let lent = free().pop();
+            let mut reader = lent.unwrap_or_default();
+            let part = reader.read(&file.path, selection);
+            free().push(reader);
+            (file.path.as_path(), part)
+        });
+        read.collect()
+    }
 }
 
 /// What a thread needs for one file after another: buffers that stay.

@@ -3,11 +3,12 @@
 //! Every file is looked at or named: what is damaged or is no log file is a [`Trouble`] of its part, and a trouble that may hide a
 //! use says so. Damage costs as little as possible: the records before it, and the lines and members around it, still count.
 //!
-//! How it is fast: whole files are inflated into buffers that are used again; a file is cut into records without parsing them;
-//! only a record that holds the bytes `kms`, or a JSON escape that may spell one of these letters, is parsed. *Why no event of
-//! KMS is missed by that*: its `eventSource` is `kms.amazonaws.com`. JSON can spell a letter only as itself or as `\u` and four
-//! hexadecimal digits. If `k`, `m` and `s` all stand as themselves, the record holds `kms`; if not, it holds the escape of one
-//! of them, and these begin with `\u006` (k, m) or `\u007` (s).
+//! There are two ways through a file. The long one cuts it into records without parsing them, and parses only a record that holds
+//! the bytes `kms.amazonaws.com`, or a JSON escape that may spell one of these. *Why no event of KMS is missed by that*: its
+//! `eventSource` is `kms.amazonaws.com`. JSON can spell a character only as itself or as `\u` and four hexadecimal digits. If all
+//! stand as themselves, the record holds the text; if not, it holds the escape of one of them, and these begin with `\u006`
+//! (a, c, k, m, n, o), `\u007` (s, w, z) or `\u002` (the dot). The short way is [`crate::shortcut`]'s: for files that came through whole
+//! and are as AWS writes them, which are nearly all.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -18,8 +19,9 @@ use crate::event::{self, Event};
 use crate::inflate::{self, Inflater};
 use crate::part::{Counts, Flaw, Part, Trouble};
 use crate::selection::Selection;
+use crate::shortcut::Shortcut;
 use crate::split::{self, Outline};
-use crate::tally::Batch;
+use crate::tally::{Batch, Registry};
 
 /// The most that one file may hold, as it is stored and inflated. CloudTrail's own files are a thousand times smaller; exports may
 /// not be.
@@ -30,6 +32,8 @@ pub const MAX_FILE_BYTES: usize = 1 << 30;
 pub struct Scanner {
     inflater: Inflater,
     needles: Needles,
+    shortcut: Shortcut,
+    registry: Registry,
 }
 
 impl Scanner {
@@ -44,17 +48,30 @@ impl Scanner {
     }
 
     fn scan_capped(&mut self, name: &Path, bytes: &[u8], selection: &Selection, cap: usize) -> Part {
-        let Scanner { inflater, needles } = self;
+        let Scanner { inflater, needles, shortcut, registry } = self;
+        if registry.is_full() {
+            *registry = Registry::default();
+            shortcut.forget();
+        }
+        let content = Content::of(bytes, inflater, cap);
+        if let Content::Gzip(json, Ok(())) = content
+            && !has_lines(name)
+            && let Some((batch, records)) = shortcut.read(json, registry, selection)
+        {
+            let counts = Counts { files: 1, bytes_read: bytes.len() as u64, bytes: json.len() as u64, records };
+            return Part { selection: selection.clone(), counts, troubles: Vec::new(), batch };
+        }
         let mut batch = Batch::default();
+        registry.begin();
         let observe = |record: &[u8]| {
             if needles.may_be_in(record)
                 && let Some(event) = Event::parse_kms(record)?
             {
-                batch.observe(&event, selection);
+                batch.observe(&event, registry, selection);
             }
             Ok(())
         };
-        let Walk { counts, troubles, .. } = Walk::of(name, bytes, inflater, cap, observe);
+        let Walk { counts, troubles, .. } = Walk::of(name, bytes.len(), content, observe);
         Part { selection: selection.clone(), counts, troubles, batch }
     }
 
@@ -69,7 +86,8 @@ impl Scanner {
             each(record);
             Ok(())
         };
-        let Walk { counts, troubles, .. } = Walk::of(name.as_ref(), bytes, &mut self.inflater, MAX_FILE_BYTES, each);
+        let Walk { counts, troubles, .. } =
+            Walk::of(name.as_ref(), bytes.len(), Content::of(bytes, &mut self.inflater, MAX_FILE_BYTES), each);
         (counts, troubles)
     }
 }
@@ -82,17 +100,43 @@ fn has_lines(name: &Path) -> bool {
 }
 
 /// What every event of KMS holds one of; the module's comment says why.
-struct Needles([Finder<'static>; 3]);
+struct Needles([Finder<'static>; 4]);
 
 impl Default for Needles {
     fn default() -> Needles {
-        Needles([Finder::new("kms"), Finder::new("\\u006"), Finder::new("\\u007")])
+        Needles([event::KMS, "\\u006", "\\u007", "\\u002"].map(Finder::new))
     }
 }
 
 impl Needles {
     fn may_be_in(&self, bytes: &[u8]) -> bool {
         self.0.iter().any(|needle| needle.find(bytes).is_some())
+    }
+}
+
+/// What the bytes of a file are.
+enum Content<'b> {
+    Empty,
+    TooLarge {
+        limit: usize,
+    },
+    Plain(&'b [u8]),
+    /// What came out, and whether that is all.
+    Gzip(&'b [u8], Result<(), inflate::Error>),
+}
+
+impl<'b> Content<'b> {
+    fn of(bytes: &'b [u8], inflater: &'b mut Inflater, cap: usize) -> Content<'b> {
+        if bytes.is_empty() {
+            Content::Empty
+        } else if bytes.len() > cap {
+            Content::TooLarge { limit: cap }
+        } else if inflate::is_gzip(bytes) {
+            let (json, result) = inflater.inflate(bytes, cap);
+            Content::Gzip(json, result)
+        } else {
+            Content::Plain(bytes)
+        }
     }
 }
 
@@ -105,10 +149,10 @@ struct Walk<F> {
 }
 
 impl<F: FnMut(&[u8]) -> Result<(), event::Error>> Walk<F> {
-    fn of(name: &Path, bytes: &[u8], inflater: &mut Inflater, cap: usize, each: F) -> Walk<F> {
-        let counts = Counts { files: 1, bytes_read: bytes.len() as u64, ..Counts::default() };
+    fn of(name: &Path, bytes_read: usize, content: Content<'_>, each: F) -> Walk<F> {
+        let counts = Counts { files: 1, bytes_read: bytes_read as u64, ..Counts::default() };
         let mut walk = Walk { each, counts, troubles: Vec::new() };
-        if let ControlFlow::Break(why) = walk.file(name, bytes, inflater, cap) {
+        if let ControlFlow::Break(why) = walk.file(name, content) {
             walk.trouble(why);
         }
         walk
@@ -119,27 +163,16 @@ impl<F: FnMut(&[u8]) -> Result<(), event::Error>> Walk<F> {
     }
 
     /// Breaks with what kept the whole file from being read.
-    fn file(&mut self, name: &Path, bytes: &[u8], inflater: &mut Inflater, cap: usize) -> ControlFlow<Flaw> {
-        if bytes.is_empty() {
-            return ControlFlow::Break(Flaw::Empty);
-        }
-        if bytes.len() > cap {
-            return ControlFlow::Break(Flaw::TooLarge { limit: cap });
-        }
-        if !inflate::is_gzip(bytes) {
-            return self.json(name, bytes);
-        }
-        let (json, result) = inflater.inflate(bytes, cap);
-        if result.is_ok() && json.is_empty() {
-            return ControlFlow::Break(Flaw::Empty);
-        }
-        if let Err(error) = result {
-            self.trouble(Flaw::Gzip(error));
-            if json.is_empty() {
-                return ControlFlow::Continue(());
+    fn file(&mut self, name: &Path, content: Content<'_>) -> ControlFlow<Flaw> {
+        match content {
+            Content::Empty | Content::Gzip([], Ok(())) => ControlFlow::Break(Flaw::Empty),
+            Content::TooLarge { limit } => ControlFlow::Break(Flaw::TooLarge { limit }),
+            Content::Plain(json) | Content::Gzip(json, Ok(())) => self.json(name, json),
+            Content::Gzip(json, Err(error)) => {
+                self.trouble(Flaw::Gzip(error));
+                if json.is_empty() { ControlFlow::Continue(()) } else { self.json(name, json) }
             }
         }
-        self.json(name, json)
     }
 
     fn json(&mut self, name: &Path, json: &[u8]) -> ControlFlow<Flaw> {
