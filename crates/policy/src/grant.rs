@@ -85,13 +85,8 @@ impl Constraints {
             GrantOperation::DescribeKey | GrantOperation::CreateGrant => (false, true),
             _ => (true, true),
         };
-        let shows = |(key, value): (&String, &String)| has(shown.context, key, value);
-        let equals = |wanted: &Pairs| {
-            wanted.len() == shown.context.len()
-                && wanted.iter().all(shows)
-                && shown.context.iter().all(|(key, value)| has(wanted, key, value))
-        };
-        let subset = |wanted: &Pairs| wanted.iter().all(shows);
+        let equals = |wanted: &Pairs| normal(wanted) == normal(shown.context);
+        let subset = |wanted: &Pairs| wanted.iter().all(|(key, value)| has(shown.context, key, value));
         let context = self.equals.as_ref().is_none_or(equals) && self.subset.as_ref().is_none_or(subset);
         let source = self.source_arn.as_deref().is_none_or(|wanted| shown.source_arn == Some(wanted));
         (context || !asks_context) && (source || !asks_source)
@@ -99,8 +94,7 @@ impl Constraints {
 
     fn are_within(&self, parent: &Constraints) -> bool {
         let holds = |ours: &Pairs, wanted: &Pairs| wanted.iter().all(|(key, value)| has(ours, key, value));
-        let same = |ours: &Pairs, wanted: &Pairs| ours.len() == wanted.len() && holds(ours, wanted);
-        let equals = |wanted: &Pairs| self.equals.as_ref().is_some_and(|ours| same(ours, wanted));
+        let equals = |wanted: &Pairs| self.equals.as_ref().is_some_and(|ours| normal(ours) == normal(wanted));
         let subset =
             |wanted: &Pairs| [&self.equals, &self.subset].into_iter().flatten().any(|ours| holds(ours, wanted));
         parent.equals.as_ref().is_none_or(equals)
@@ -118,6 +112,18 @@ where
     P::Item: Pair<'p>,
 {
     pairs.into_iter().map(Pair::texts).any(|(known, its)| known.eq_ignore_ascii_case(key) && its == value)
+}
+
+/// The pairs in one order, their keys in one case: two contexts are equal when these are.
+fn normal<'p, P>(pairs: P) -> Vec<(String, &'p str)>
+where
+    P: IntoIterator,
+    P::Item: Pair<'p>,
+{
+    let lower = |(key, value): (&str, &'p str)| (key.to_ascii_lowercase(), value);
+    let mut pairs: Vec<_> = pairs.into_iter().map(Pair::texts).map(lower).collect();
+    pairs.sort_unstable();
+    pairs
 }
 
 /// A pair of an encryption context, of a request or of a constraint.
