@@ -134,3 +134,29 @@ fn the_aws_cli_drives_the_server() {
     assert_eq!(events["Events"][0]["Resources"][0]["ResourceName"], key);
     assert_eq!(answer(&["sts", "get-caller-identity"])["Account"], "000000000000");
 }
+
+/// An access key of another account, and one of a user, are profiles in the folder's credentials.
+#[test]
+fn boto3_drives_the_server_as_two_accounts() {
+    let Some(programs) = clients() else { return };
+    let data = tempfile::tempdir().unwrap();
+    assert!(Served::virtually(data.path()).terminate(), "the server did not stop on SIGTERM");
+    let credentials = data.path().join("credentials");
+    let mut text = std::fs::read_to_string(&credentials).unwrap();
+    for (id, secret, principal) in
+        [("AKIABOB", "bob", "444455556666:root"), ("AKIAANN", "ann", "000000000000:user/ann")]
+    {
+        text += &format!(
+            "\n[{secret}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\nquietus_principal = arn:aws:iam::{principal}\n"
+        );
+    }
+    std::fs::write(&credentials, text).unwrap();
+    let served = Served::virtually(data.path());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/kms_accounts.py");
+    let mut python = without_aws(Command::new(programs.join("python")));
+    let output = python.arg(script).arg(&served.endpoint).output().unwrap();
+    let (code, stdout, stderr) = finished(&output);
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 3, "{stdout}");
+    assert!(served.terminate(), "the server did not stop on SIGTERM");
+}

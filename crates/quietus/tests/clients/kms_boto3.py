@@ -180,7 +180,7 @@ def wrong_input_is_named():
     assert refused("NotFoundException", kms.describe_key, KeyId="fake-key-id") == "Invalid keyId 'fake-key-id'"
     missing = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     assert refused("NotFoundException", kms.describe_key, KeyId=missing.split("/")[1]) == f"Key '{missing}' does not exist"
-    refused("UnknownOperationException", kms.create_grant, KeyId="x", GranteePrincipal="y", Operations=["Decrypt"])
+    refused("UnknownOperationException", client("cloudtrail").list_public_keys)
 
 
 for check in [
