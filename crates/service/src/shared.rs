@@ -59,10 +59,11 @@ pub(crate) fn follow(mut replica: Key, primary: &Key) -> Key {
     replica
 }
 
-/// Whether every replica of a primary has the imported material that the next rotation will make the current one.
+/// Whether a primary and every replica of it have the imported material that the next rotation will make the current one. A primary
+/// that was a replica may still lack it.
 pub(crate) fn can_rotate(state: &State, primary: &Key) -> bool {
     let has_next = |key: &Key| key.next_material.as_ref().is_some_and(|next| next.wrapped.is_some());
-    state.replicas(primary.arn).all(|replica| has_next(replica))
+    has_next(primary) && state.replicas(primary.arn).all(|replica| has_next(replica))
 }
 
 /// The record of bringing a member into step with its family.

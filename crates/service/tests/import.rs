@@ -445,6 +445,110 @@ fn policies_can_ask_how_material_is_imported() {
     assert!(may(json!({ "ExpirationModel": null, "ValidTo": START + 60 })));
 }
 
+/// In a family the primary has new material first, then each replica the same; only then they rotate, all at once.
+#[test]
+fn a_family_imports_one_by_one_and_rotates_together() {
+    let mut world = World::new();
+    let home = world.region;
+    let there = "us-west-2".parse().unwrap();
+    let key = world.create_key_with(json!({ "Origin": "EXTERNAL", "MultiRegion": true }));
+    let replica = KeyArn { region: there, ..key };
+    let at = |world: &mut World, key: &KeyArn, byte: u8, members: &Value| {
+        world.region = key.region;
+        import(world, key, byte, members)
+    };
+    let states = |world: &mut World| {
+        [home, there].map(|region| {
+            world.region = region;
+            world.state_of(&KeyArn { region, ..key })
+        })
+    };
+    let lines = |world: &mut World| {
+        [home, there].map(|region| {
+            world.region = region;
+            let lines = listed(world, &KeyArn { region, ..key });
+            lines.into_iter().map(|(_, state, import)| format!("{state} {import}")).collect::<Vec<_>>().join(", ")
+        })
+    };
+    let refusal = format!("UnsupportedOperationException: {replica} is not a multi-region primary key.");
+
+    let first = at(&mut world, &key, 1, &json!({})).unwrap();
+    world.call("ReplicateKey", json!({ "KeyId": key.to_string(), "ReplicaRegion": "us-west-2" })).unwrap();
+    world.pass(10);
+    assert_eq!(states(&mut world), ["Enabled", "PendingImport"]);
+    assert_eq!(lines(&mut world), ["CURRENT IMPORTED", "CURRENT PENDING_IMPORT"]);
+    assert_eq!(at(&mut world, &replica, 2, &json!({})).unwrap_err(), INCORRECT);
+    assert_eq!(at(&mut world, &replica, 1, &json!({})).unwrap(), first);
+    assert_eq!(states(&mut world), ["Enabled", "Enabled"]);
+    world.region = home;
+    let ciphertext = world.encrypt(&key.to_string()).unwrap();
+    world.region = there;
+    assert!(decrypts(&mut world, &ciphertext));
+
+    let new = json!({ "ImportType": "NEW_KEY_MATERIAL" });
+    assert_eq!(at(&mut world, &replica, 2, &new).unwrap_err(), refusal);
+    let second = at(&mut world, &key, 2, &new).unwrap();
+    let multi = "CURRENT IMPORTED, PENDING_MULTI_REGION_IMPORT_AND_ROTATION";
+    assert_eq!(lines(&mut world), [format!("{multi} IMPORTED"), format!("{multi} PENDING_IMPORT")]);
+    world.region = home;
+    let rotate = json!({ "KeyId": key.to_string() });
+    let early = world.call("RotateKeyOnDemand", rotate.clone()).unwrap_err();
+    assert!(early.contains("No available key material pending rotation"), "{early}");
+    assert_eq!(at(&mut world, &replica, 2, &json!({})).unwrap(), second);
+    // What a replica loses it can have again; the primary stays as it is.
+    delete(&mut world, &replica, Some(&second)).unwrap();
+    assert_eq!(lines(&mut world)[1], format!("{multi} PENDING_IMPORT"));
+    at(&mut world, &replica, 2, &json!({})).unwrap();
+    assert_eq!(lines(&mut world), ["CURRENT IMPORTED, PENDING_ROTATION IMPORTED"; 2]);
+    world.region = home;
+    world.call("RotateKeyOnDemand", rotate).unwrap();
+    world.restart();
+    assert_eq!(lines(&mut world), ["NON_CURRENT IMPORTED, CURRENT IMPORTED"; 2]);
+    world.region = there;
+    let young = world.encrypt(&replica.to_string()).unwrap();
+    world.region = home;
+    assert!(decrypts(&mut world, &young) && decrypts(&mut world, &ciphertext));
+
+    // A replica that becomes the primary before it has the next material must import it first.
+    at(&mut world, &key, 3, &new).unwrap();
+    world.region = home;
+    world.call("UpdatePrimaryRegion", json!({ "KeyId": key.to_string(), "PrimaryRegion": "us-west-2" })).unwrap();
+    world.pass(10);
+    world.region = there;
+    let rotate = |world: &mut World| world.call("RotateKeyOnDemand", json!({ "KeyId": replica.to_string() }));
+    assert!(rotate(&mut world).unwrap_err().contains("No available key material pending rotation"));
+    at(&mut world, &replica, 3, &json!({})).unwrap();
+    rotate(&mut world).unwrap();
+    assert_eq!(lines(&mut world), ["NON_CURRENT IMPORTED, NON_CURRENT IMPORTED, CURRENT IMPORTED"; 2]);
+    world.region = there;
+    world.call("UpdatePrimaryRegion", json!({ "KeyId": key.key.to_string(), "PrimaryRegion": "eu-west-1" })).unwrap();
+    world.pass(10);
+
+    // What the primary gives up before its rotation, nobody has any more.
+    let fourth = at(&mut world, &key, 4, &new).unwrap();
+    at(&mut world, &replica, 4, &json!({})).unwrap();
+    world.region = home;
+    delete(&mut world, &key, Some(&fourth)).unwrap();
+    assert_eq!(lines(&mut world), ["NON_CURRENT IMPORTED, NON_CURRENT IMPORTED, CURRENT IMPORTED"; 2]);
+    // What the one has lost the other still has.
+    world.region = home;
+    delete(&mut world, &key, Some(&first)).unwrap();
+    assert_eq!(states(&mut world), ["PendingImport", "Enabled"]);
+
+    // A replica that comes later waits for all there is.
+    world.region = home;
+    at(&mut world, &key, 1, &json!({})).unwrap();
+    world.call("ReplicateKey", json!({ "KeyId": key.to_string(), "ReplicaRegion": "eu-north-1" })).unwrap();
+    world.pass(10);
+    let late = KeyArn { region: "eu-north-1".parse().unwrap(), ..key };
+    for byte in [2, 3] {
+        at(&mut world, &late, byte, &json!({})).unwrap();
+        assert_eq!(world.state_of(&late), "PendingImport");
+    }
+    at(&mut world, &late, 1, &json!({})).unwrap();
+    assert!(decrypts(&mut world, &ciphertext) && decrypts(&mut world, &young));
+}
+
 /// Imported material as the documentation tells it: by the byte it consists of, and until when it is there.
 #[derive(Default)]
 struct Naive {
