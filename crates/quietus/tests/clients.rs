@@ -83,6 +83,19 @@ fn boto3_lives_a_multi_region_family() {
 }
 
 #[test]
+fn boto3_imports_and_rotates_key_material() {
+    let Some(programs) = clients() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::virtually(data.path());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/material_boto3.py");
+    let mut python = without_aws(Command::new(programs.join("python")));
+    let output = python.arg(script).arg(&served.endpoint).output().unwrap();
+    let (code, stdout, stderr) = finished(&output);
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 5, "{stdout}");
+}
+
+#[test]
 fn the_aws_cli_drives_the_server() {
     let Some(programs) = clients() else { return };
     let data = tempfile::tempdir().unwrap();
