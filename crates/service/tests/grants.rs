@@ -505,3 +505,30 @@ fn a_deleted_keys_grants_never_come_back() {
     assert_eq!(count(&mut world, &name), 1);
     world.call_as(&app, "DescribeKey", &json!({ "KeyId": name }).to_string()).unwrap();
 }
+
+#[test]
+fn a_replica_that_is_made_again_has_none_of_its_old_grants() {
+    let mut world = World::new();
+    let primary = world.create_key_with(json!({ "MultiRegion": true })).to_string();
+    let replicate = |world: &mut World| {
+        world.region = "eu-west-1".parse().unwrap();
+        world.call("ReplicateKey", json!({ "KeyId": primary, "ReplicaRegion": "us-east-1" })).unwrap();
+        world.pass(DAY);
+        world.region = "us-east-1".parse().unwrap();
+    };
+    let replica = primary.replace("eu-west-1", "us-east-1");
+    replicate(&mut world);
+    let made = grant(&mut world, &replica, &arn("user/app"), &json!(["Encrypt"]), &json!({})).unwrap();
+    encrypt(&mut world, &user("app"), &replica, &json!({})).unwrap();
+    world.call("ScheduleKeyDeletion", json!({ "KeyId": replica, "PendingWindowInDays": 7 })).unwrap();
+    world.pass(7 * DAY);
+    replicate(&mut world);
+    for _ in 0..2 {
+        assert_eq!(world.state_of(&replica.parse().unwrap()), "Enabled");
+        assert_eq!(count(&mut world, &replica), 0);
+        assert!(encrypt(&mut world, &user("app"), &replica, &json!({})).unwrap_err().starts_with("AccessDenied"));
+        let gone = world.call("RevokeGrant", json!({ "KeyId": replica, "GrantId": made["GrantId"] })).unwrap_err();
+        assert!(gone.starts_with("NotFoundException"), "{gone}");
+        world.restart();
+    }
+}
