@@ -32,19 +32,21 @@ impl Vault {
         Material { id, wrapped, rotated: None, import: None }
     }
 
-    /// A new secret under which the imported material of `key` is named.
-    pub(crate) fn import_secret(&self, key: &KeyArn) -> Result<WrappedMaterial, crypto::Error> {
-        let secret = KeyMaterial::generate(KeySpec::SymmetricDefault)?;
-        Ok(self.0.wrap(&secret, &binding(key, NO_MATERIAL)))
-    }
-
-    /// The ID of material that is imported into `key`: always the same for the same material, and telling nothing of it.
+    /// The ID of material that is imported into `key`: always the same for the same material, and telling nothing of it. The
+    /// secret that gives such IDs is made with the first, and stays the key's.
     ///
     /// # Errors
     /// The keyring's, when the key's secret does not open.
-    pub(crate) fn name_import(&self, key: &Key, material: &KeyMaterial) -> Result<MaterialId, crypto::Error> {
-        let secret = key.import_secret.as_ref().ok_or(crypto::Error::Malformed)?;
-        let secret = self.0.unwrap(secret, &binding(&key.arn, NO_MATERIAL))?;
+    pub(crate) fn name_import(&self, key: &mut Key, material: &KeyMaterial) -> Result<MaterialId, crypto::Error> {
+        let bound = binding(&key.arn, NO_MATERIAL);
+        let secret = match &key.import_secret {
+            Some(secret) => self.0.unwrap(secret, &bound)?,
+            None => {
+                let secret = KeyMaterial::generate(KeySpec::SymmetricDefault)?;
+                key.import_secret = Some(self.0.wrap(&secret, &bound));
+                secret
+            }
+        };
         Ok(MaterialId::named_under(&secret, material))
     }
 

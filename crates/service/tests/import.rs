@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use store::Store as _;
 use world::{ACCOUNT, World, user};
 
 const DAY: i64 = 86_400;
@@ -156,11 +157,18 @@ fn deleted_material_is_gone_and_comes_back_under_its_name() {
     let arn = key.to_string();
     let id = import(&mut world, &key, 1, &json!({})).unwrap();
     let ciphertext = world.encrypt(&arn).unwrap();
+    let wrapped = world.state.key(&key).unwrap().material[0].wrapped.clone().unwrap();
+    let digits: String = wrapped.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let stored = |world: &World| {
+        let entries = world.store.scan(&[], &[0xff], usize::MAX).unwrap();
+        entries.iter().any(|entry| std::str::from_utf8(&entry.value).unwrap().contains(&digits))
+    };
+    assert!(stored(&world));
     assert_eq!(delete(&mut world, &key, None).unwrap(), json!({ "KeyId": arn, "KeyMaterialId": id }));
     let pending = described(&mut world, &key);
     assert_eq!((&pending["KeyState"], &pending["CurrentKeyMaterialId"]), (&json!("PendingImport"), &json!(id)));
     assert!(pending.get("ExpirationModel").is_none());
-    assert!(world.state.key(&key).unwrap().material[0].wrapped.is_none());
+    assert!(!stored(&world));
     for operation in ["EnableKey", "DisableKey"] {
         assert_eq!(
             world.call(operation, json!({ "KeyId": arn })).unwrap_err(),
@@ -394,6 +402,28 @@ fn nothing_is_imported_where_kms_made_the_material_or_while_a_key_waits_for_dele
     delete(&mut world, &key, None).unwrap();
     assert_eq!(world.state_of(&key), "PendingDeletion");
     assert!(world.state.key(&key).unwrap().material[0].wrapped.is_none());
+}
+
+/// Keys that have one material for ever: what is said only of several is refused.
+#[test]
+fn asymmetric_and_hmac_keys_have_one_material() {
+    for (spec, usage) in [("RSA_2048", "SIGN_VERIFY"), ("HMAC_256", "GENERATE_VERIFY_MAC")] {
+        let mut world = World::new();
+        let key = world.create_key_with(json!({ "Origin": "EXTERNAL", "KeySpec": spec, "KeyUsage": usage }));
+        for operation in ["EnableKeyRotation", "DisableKeyRotation", "GetKeyRotationStatus", "ListKeyRotations"] {
+            let answer = world.call(operation, json!({ "KeyId": key.to_string() }));
+            assert_eq!(answer.unwrap_err(), "UnsupportedOperationException", "{operation}");
+        }
+        for (member, value) in [
+            ("ImportType", "NEW_KEY_MATERIAL".to_owned()),
+            ("KeyMaterialDescription", "x".to_owned()),
+            ("KeyMaterialId", "ab".repeat(32)),
+        ] {
+            let refusal = import(&mut world, &key, 1, &json!({ member: value })).unwrap_err();
+            let text = format!("ValidationException: {member} is only valid for symmetric encryption KMS keys");
+            assert_eq!(refusal, text);
+        }
+    }
 }
 
 #[test]

@@ -77,12 +77,12 @@ pub(super) fn import_key_material(asked: &Asked<'_>) -> Result<Done, Fault> {
     let bytes = crypto::unwrap_import(&token.private, token.algorithm, &request.wrapped)
         .map_err(|_| Fault::bare("InvalidCiphertextException"))?;
     let secret = KeyMaterial::import(key.spec, &bytes).map_err(|_| incorrect_material())?;
-    let id = asked.vault.name_import(&key, &secret).map_err(|_| Fault::internal())?;
+    let mut new = Key::clone(&key);
+    let id = asked.vault.name_import(&mut new, &secret).map_err(|_| Fault::internal())?;
     if request.material.as_deref().is_some_and(|given| given != id.to_string()) {
         return Err(incorrect_material());
     }
 
-    let mut new = Key::clone(&key);
     let slot = slot(&mut new, &request, id)?;
     let description = request.description.map(|text| text.into_owned());
     let known = slot.import.take().and_then(|import| import.description);

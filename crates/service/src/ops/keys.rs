@@ -91,11 +91,8 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     key.tags = tags;
     policies::check_lockout(asked, &key, asks)?;
     // Last, since nothing else here takes as long.
-    match origin {
-        Origin::AwsKms => key.material = vec![asked.vault.generate(&key).map_err(|_| no_such_spec(spec))?],
-        Origin::External => {
-            key.import_secret = Some(asked.vault.import_secret(&arn).map_err(|_| Fault::internal())?);
-        }
+    if origin == Origin::AwsKms {
+        key.material = vec![asked.vault.generate(&key).map_err(|_| no_such_spec(spec))?];
     }
 
     asked.note_key(arn);

@@ -143,7 +143,7 @@ pub struct Key {
     pub material: Vec<Material>,
     /// Imported material that a rotation on demand will make the current one.
     pub next_material: Option<Material>,
-    /// The secret under which imported material is named, of a key whose material is imported.
+    /// The secret under which imported material is named; made with the first import, and shared with later replicas.
     pub import_secret: Option<WrappedMaterial>,
     /// Automatic rotation; `None` while it is switched off.
     pub rotation: Option<Schedule>,
