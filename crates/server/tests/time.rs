@@ -103,6 +103,31 @@ async fn keys_may_be_deleted_late_as_aws_does() {
     running.stop().await;
 }
 
+/// The clock stops at each thing that is due: rotations come in time where deletions come late.
+#[tokio::test]
+async fn rotations_come_at_their_own_time_however_far_the_clock_goes() {
+    let late = Config { deletion_delay_seconds: 3600, ..config(None) };
+    let running = Server::start(late).await.unwrap();
+    let mut client = Client::connect(&running).await;
+    let (key, doomed) = (client.create_key().await, client.create_key().await);
+    let request = json!({ "KeyId": key, "RotationPeriodInDays": 90 });
+    client.kms("EnableKeyRotation", request).await.ok();
+    client.kms("ScheduleKeyDeletion", json!({ "KeyId": doomed, "PendingWindowInDays": 30 })).await.ok();
+    let sealed = client.kms("Encrypt", json!({ "KeyId": key, "Plaintext": STANDARD.encode(b"x") })).await.ok();
+    // LookupEvents looks back 90 days.
+    for (days, rotated, due) in [(100, 1, 90), (90, 2, 180)] {
+        advance(&mut client, days * 86_400).await;
+        let listed = client.kms("ListKeyRotations", json!({ "KeyId": key })).await.ok();
+        assert_eq!(listed["Rotations"].as_array().unwrap().len(), rotated);
+        let events = client.events("EventName", "RotateKey").await;
+        assert_eq!(events.iter().map(time_of).max(), Some(start() + due * DAY));
+    }
+    assert_eq!(client.kms("DescribeKey", json!({ "KeyId": doomed })).await.status, 400);
+    let opened = client.kms("Decrypt", json!({ "CiphertextBlob": sealed["CiphertextBlob"] })).await.ok();
+    assert_eq!(opened["Plaintext"], STANDARD.encode(b"x"));
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn a_cancelled_deletion_never_comes() {
     let (running, mut client) = virtual_server().await;

@@ -39,7 +39,7 @@ pub(super) fn get_parameters_for_import(asked: &Asked<'_>) -> Result<Done, Fault
     }))
 }
 
-/// SM2 is for China Regions, and RSAES_PKCS1_V1_5 is no longer offered since October 2023.
+/// SM2 is for China Regions, and RSAES_PKCS1_V1_5 is no longer offered since October 2023. The text is inferred.
 fn check_wrapping(algorithm: WrappingAlgorithm, spec: WrappingKeySpec) -> Result<(), Fault> {
     match (algorithm, spec) {
         (WrappingAlgorithm::Sm2Pke | WrappingAlgorithm::RsaesPkcs1V15, _) | (_, WrappingKeySpec::Sm2) => {
@@ -69,14 +69,7 @@ pub(super) fn import_key_material(asked: &Asked<'_>) -> Result<Done, Fault> {
     if request.import_type == Some(ImportType::New) && asked.state.primary(&key).is_some() {
         return Err(not_a_primary(&key.arn));
     }
-    let token = ImportToken::open(asked.vault, &key.arn, &request.token);
-    let token = token.ok_or(Fault::bare("InvalidImportTokenException"))?;
-    if token.valid_to < now {
-        return Err(Fault::bare("ExpiredImportTokenException"));
-    }
-    let bytes = crypto::unwrap_import(&token.private, token.algorithm, &request.wrapped)
-        .map_err(|_| Fault::bare("InvalidCiphertextException"))?;
-    let secret = KeyMaterial::import(key.spec, &bytes).map_err(|_| incorrect_material())?;
+    let secret = unwrapped(asked, &key, &request)?;
     let mut new = Key::clone(&key);
     let id = asked.vault.name_import(&mut new, &secret).map_err(|_| Fault::internal())?;
     if request.material.as_deref().is_some_and(|given| given != id.to_string()) {
@@ -93,11 +86,23 @@ pub(super) fn import_key_material(asked: &Asked<'_>) -> Result<Done, Fault> {
     Ok(Done::answer(&answer(&key, Some(id))).changing(change).followed_by(followed).about(&key.arn))
 }
 
+/// The material that a request brings, when its token and its form are right.
+fn unwrapped(asked: &Asked<'_>, key: &Key, request: &ImportKeyMaterial<'_>) -> Result<KeyMaterial, Fault> {
+    let token = ImportToken::open(asked.vault, &key.arn, &request.token);
+    let token = token.ok_or(Fault::bare("InvalidImportTokenException"))?;
+    if token.valid_to < asked.call.now {
+        return Err(Fault::bare("ExpiredImportTokenException"));
+    }
+    let bytes = crypto::unwrap_import(&token.private, token.algorithm, &request.wrapped)
+        .map_err(|_| Fault::bare("InvalidCiphertextException"))?;
+    KeyMaterial::import(key.spec, &bytes).map_err(|_| incorrect_material())
+}
+
 /// Where material `id` belongs in a key: its own old place, or a new one where it may have one.
 fn slot<'k>(key: &'k mut Key, request: &ImportKeyMaterial<'_>, id: MaterialId) -> Result<&'k mut Material, Fault> {
     let first = key.material.is_empty();
     let import_type = request.import_type.unwrap_or(if first { ImportType::New } else { ImportType::Existing });
-    let known = key.material.iter().chain(&key.next_material).any(|material| material.id == id);
+    let known = key.materials().any(|material| material.id == id);
     match import_type {
         ImportType::Existing => key
             .material
@@ -125,7 +130,7 @@ fn slot<'k>(key: &'k mut Key, request: &ImportKeyMaterial<'_>, id: MaterialId) -
     }
 }
 
-/// When the material expires.
+/// When the material expires. The first text is recorded, the others are inferred.
 fn valid_to(request: &ImportKeyMaterial<'_>, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
     match (request.expires, request.valid_to) {
         (true, None) => {
@@ -141,7 +146,7 @@ fn valid_to(request: &ImportKeyMaterial<'_>, now: Timestamp) -> Result<Option<Ti
     }
 }
 
-/// Only a symmetric encryption key has several materials, so only for one it is said which.
+/// Only a symmetric encryption key has several materials, so only for one it is said which. The texts are inferred.
 fn check_members(request: &ImportKeyMaterial<'_>, spec: KeySpec) -> Result<(), Fault> {
     if request.material.is_some() && request.import_type == Some(ImportType::New) {
         return Err(Fault::validation("KeyMaterialId must not be set if the ImportType is NEW_KEY_MATERIAL"));
@@ -169,6 +174,7 @@ pub(super) fn delete_imported_key_material(asked: &Asked<'_>) -> Result<Done, Fa
     let id = match request.material.as_deref() {
         None => key.current_material(),
         Some(given) => {
+            // The text is inferred.
             let text = || Fault::not_found(format!("Key material '{given}' of key '{}' does not exist", key.arn));
             Some(named(given).ok_or_else(text)?.id)
         }
@@ -195,7 +201,7 @@ fn check_origin(key: &Key) -> Result<(), Fault> {
     }
 }
 
-/// Material that is not what the key asks for: of another form, or not the same as before.
+/// Material that is not what the key asks for: of another form, or not the same as before. That it has no text is inferred.
 fn incorrect_material() -> Fault {
     Fault::bare("IncorrectKeyMaterialException")
 }

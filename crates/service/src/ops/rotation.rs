@@ -80,6 +80,7 @@ pub(super) fn rotate_key_on_demand(asked: &Asked<'_>) -> Result<Done, Fault> {
     check_primary(asked, &key)?;
     let now = asked.call.now;
     if is_about_to_rotate(&key, now) {
+        // The text is inferred.
         return Err(Fault::new(
             "ConflictException",
             format!("An automatic rotation of {} is in progress or begins within the next 20 minutes.", key.arn),
