@@ -10,6 +10,7 @@ pub mod hello;
 pub mod load;
 pub mod lookup;
 pub mod request;
+pub mod scan;
 pub mod serve;
 
 use std::time::Instant;

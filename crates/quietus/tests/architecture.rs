@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("operator", &["api", "policy", "trail", "procedure"]),
     ("quietus", &["api", "trail", "policy", "procedure", "server", "operator"]),
     ("sim", &["api", "store", "lifecycle", "policy", "trail", "crypto", "service", "procedure"]),
-    ("bench", &["api", "server"]),
+    ("bench", &["api", "server", "trail"]),
 ];
 
 /// What the pure crates must never see: an async runtime, a socket, an SDK.
