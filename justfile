@@ -23,6 +23,11 @@ sim SEED:
 bench NAME *ARGS:
     cargo run -q --release -p bench --bin {{NAME}} -- {{ARGS}}
 
+# A fuzzer of `fuzz/targets`, until it finds something: `just fuzz scan`. On the stable compiler: coverage without a sanitizer.
+fuzz NAME *ARGS:
+    mkdir -p fuzz/corpus/{{NAME}}
+    RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares" cargo run -q --release --manifest-path fuzz/Cargo.toml --target "$(rustc -vV | sed -n 's/^host: //p')" --bin {{NAME}} -- fuzz/corpus/{{NAME}} {{ARGS}}
+
 # The service on a development store: access key test/test, http://127.0.0.1:4566.
 run *ARGS:
     cargo run --release -- serve --dev {{ARGS}}

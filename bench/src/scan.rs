@@ -269,7 +269,8 @@ fn run(command: &mut Command) -> Result<Vec<u8>> {
     let out = command.output().with_context(|| format!("cannot start {command:?}"))?;
     if !out.status.success() {
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
-        bail!("{}", text.lines().last().unwrap_or("it failed without a word"));
+        let cause = text.lines().rfind(|line| line.contains("Error"));
+        bail!("{}", cause.unwrap_or("it failed without a word"));
     }
     Ok(out.stdout)
 }

@@ -20,8 +20,9 @@
 //! every other that says the same. What lies between the pieces (time, source, address, two IDs) is compared to the letter, or has
 //! a form that is checked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use memchr::memchr;
@@ -41,10 +42,13 @@ const KMS: &[u8] = b"kms.amazonaws.com";
 const ESCAPE: &[u8] = br"\u00";
 
 /// So much of a file is searched for one needle after the other while it is in the nearest cache.
-const BLOCK_BYTES: usize = 32 * 1024;
+const BLOCK_BYTES: usize = 16 * 1024;
 
 /// Bytes of pieces that are remembered; then all is forgotten.
-const MAX_MEMORY_BYTES: usize = 4 << 20;
+const MAX_MEMORY_BYTES: usize = 8 << 20;
+
+/// What a table needs for an entry beside its bytes, roughly.
+const ENTRY_BYTES: usize = 64;
 
 /// What is kept from file to file.
 pub(crate) struct Shortcut {
@@ -92,7 +96,7 @@ impl Shortcut {
             let end = (at + BLOCK_BYTES).min(body.len());
             // A needle that begins in the block may end behind it.
             let block = |needle: &[u8]| &body[at..(end + needle.len() - 1).min(body.len())];
-            if self.escape.find_iter(block(ESCAPE)).any(|escape| may_spell_kms(&body[at + escape + ESCAPE.len()..])) {
+            if self.may_spell_kms(block(ESCAPE), &body[at..]) {
                 return None;
             }
             let mut mentioned = self.kms.find_iter(block(KMS)).map(|ahead| at + ahead).peekable();
@@ -119,6 +123,14 @@ impl Shortcut {
             self.memory.record(&body[from..], &self.cuts, registry, &mut batch, selection)?;
         }
         Some((batch, records))
+    }
+
+    /// Whether an escape that begins in `block`, where `body` begins too, spells a letter of `kms.amazonaws.com`.
+    fn may_spell_kms(&self, block: &[u8], body: &[u8]) -> bool {
+        // Most blocks hold no escape at all, which is told soonest.
+        let first = memchr(b'\\', block).unwrap_or(block.len());
+        let escapes = self.escape.find_iter(&block[first..]);
+        escapes.map(|ahead| &body[first + ahead + ESCAPE.len()..]).any(may_spell_kms)
     }
 
     /// Forgets all numbers of the registry.
@@ -198,6 +210,8 @@ struct Memory {
     middles: HashMap<Box<[u8]>, u32, ByWords>,
     /// What pieces say, spelt out, by number. Many a piece says the same: sessions of one role, programs of one service.
     meanings: HashMap<Box<[u8]>, u32, ByWords>,
+    /// Few, for each key: one copy of each stays in the nearest cache.
+    tails: HashSet<Arc<[u8]>, ByWords>,
     /// By the numbers of head and middle.
     known: HashMap<(u32, u32), Vec<Known>, ByWords>,
     bytes: usize,
@@ -208,7 +222,7 @@ struct Memory {
 struct Known {
     call: Box<[u8]>,
     host: Box<[u8]>,
-    tail: Box<[u8]>,
+    tail: Arc<[u8]>,
     noted: Noted,
 }
 
@@ -244,10 +258,18 @@ impl Memory {
         }
         let event = Event::parse_kms(record).ok()??;
         let noted = batch.observe(&event, registry, selection);
-        if is_apart(pieces.tail) {
-            known.push(Known { call: pieces.call.into(), host: pieces.host.into(), tail: pieces.tail.into(), noted });
-            self.keep(size_of::<Known>() + pieces.tail.len());
-        }
+        let tail = match self.tails.get(pieces.tail) {
+            Some(tail) => tail.clone(),
+            None if is_apart(pieces.tail) => {
+                let tail: Arc<[u8]> = pieces.tail.into();
+                self.bytes += ENTRY_BYTES + tail.len();
+                self.tails.insert(tail.clone());
+                tail
+            }
+            None => return Some(()),
+        };
+        known.push(Known { call: pieces.call.into(), host: pieces.host.into(), tail, noted });
+        self.bytes += ENTRY_BYTES + size_of::<Known>();
         Some(())
     }
 
@@ -284,8 +306,7 @@ impl Memory {
     }
 
     fn keep(&mut self, bytes: usize) {
-        // The table's own share of a piece, roughly.
-        self.bytes += bytes + 64;
+        self.bytes += ENTRY_BYTES + bytes;
     }
 }
 

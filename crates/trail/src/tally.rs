@@ -258,7 +258,7 @@ pub(crate) struct Registry {
 }
 
 /// More rows or places than this are not remembered.
-const MAX_REGISTERED: usize = 1 << 14;
+const MAX_REGISTERED: usize = 1 << 13;
 
 impl Registry {
     /// Whether it holds so much that it should be replaced, together with all that was noted in its numbers.
@@ -277,14 +277,14 @@ impl Registry {
 #[derive(Debug)]
 struct Numbers<T> {
     known: Vec<(Arc<T>, u64, u32)>,
-    index: HashMap<Arc<T>, u32>,
+    index: HashMap<Arc<T>, u32, ByWords>,
     /// Counts batches.
     batch: u64,
 }
 
 impl<T> Default for Numbers<T> {
     fn default() -> Numbers<T> {
-        Numbers { known: Vec::new(), index: HashMap::new(), batch: 0 }
+        Numbers { known: Vec::new(), index: HashMap::default(), batch: 0 }
     }
 }
 
