@@ -1,4 +1,4 @@
-//! What can go wrong with sealed bytes and with the keyring's file.
+//! What can go wrong with keys, with sealed bytes and with the keyring's file.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use api::KeySpec;
 
 use crate::keyring::{Epoch, MAX_EPOCHS};
 
-/// Why bytes did not open, or why the keyring could not be read or changed.
+/// Why bytes did not open, why a key could not be used, or why the keyring could not be read or changed.
 ///
 /// The first two are what a caller of KMS can bring about, and both mean `InvalidCiphertextException`; all others are the
 /// operator's.
@@ -25,6 +25,25 @@ pub enum Error {
         /// The key spec.
         spec: KeySpec,
     },
+    /// A digest was to be signed or verified that has not the length of the signing algorithm's.
+    #[error("a digest of {bytes} bytes is to be signed, and the algorithm's has {right}")]
+    DigestLength {
+        /// How long it is.
+        bytes: usize,
+        /// How long it should be.
+        right: usize,
+    },
+    /// More was to be encrypted under a public key than it can hold.
+    #[error("{bytes} bytes are to be encrypted, and the key takes {most} at most")]
+    TooLong {
+        /// How long the plaintext is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// The cryptographic library failed where nothing that it was given can be wrong.
+    #[error("the cryptographic library failed; memory may be short")]
+    Library,
     /// A wrapping key or wrapping algorithm that has no implementation here.
     #[error("no such wrapping of key material is offered")]
     NoWrapping,

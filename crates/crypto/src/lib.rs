@@ -9,6 +9,8 @@
 mod aead;
 mod blob;
 mod context;
+mod data_key_pair;
+mod der;
 mod digest;
 mod error;
 mod import;
@@ -19,12 +21,13 @@ mod random;
 
 pub use blob::{BlobHeader, Cipher, OVERHEAD_BYTES, header};
 pub use context::EncryptionContext;
+pub use data_key_pair::DataKeyPair;
 pub use digest::sha256;
 pub use error::Error;
 pub use import::{WrappingKey, unwrap_import};
 pub use keyring::{Epoch, Keyring};
 pub use material::{KeyMaterial, MaterialId, WrappedMaterial};
-pub use prepared::PreparedKey;
+pub use prepared::{Message, PreparedKey};
 pub use random::random;
 
 #[cfg(test)]
@@ -57,6 +60,7 @@ mod tests {
     assert_is_none_of!(KeyMaterial: std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize, AsRef<[u8]>);
     assert_is_none_of!(Cipher: std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize);
     assert_is_none_of!(PreparedKey: std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize);
+    assert_is_none_of!(DataKeyPair: std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize);
     assert_is_none_of!(Keyring: std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize);
     assert_is_none_of!(WrappedMaterial: std::fmt::Display, serde::Serialize);
 
@@ -65,6 +69,7 @@ mod tests {
         fn shared<T: Send + Sync>() {}
         shared::<KeyMaterial>();
         shared::<Cipher>();
+        shared::<PreparedKey>();
         shared::<Keyring>();
     };
 }

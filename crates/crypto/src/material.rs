@@ -3,12 +3,13 @@
 use std::fmt;
 
 use api::KeySpec;
-use aws_lc_rs::hmac;
+use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use zeroize::Zeroizing;
 
 use crate::aead::{EXPANSION_BYTES, KEY_BYTES};
 use crate::error::Error;
 use crate::keyring::Epoch;
+use crate::prepared::{ecc, ed25519, hmac, rsa};
 use crate::random::{random, random_bytes};
 
 /// The longest secret: an RSA_4096 key as PKCS #8 has about 2,400 bytes.
@@ -16,35 +17,57 @@ const MAX_SECRET_BYTES: usize = 4096;
 
 /// The secret of a KMS key, in the form its key spec has: see [`KeyMaterial::generate`].
 ///
-/// On the heap, so that moving it leaves no copies behind; cleared when dropped. It leaves this crate only wrapped.
+/// On the heap, so that moving it leaves no copies behind; cleared when dropped. It leaves this crate only wrapped, or as
+/// a [`DataKeyPair`](crate::DataKeyPair) that was made for the caller.
 pub struct KeyMaterial(Zeroizing<Vec<u8>>);
 
 impl KeyMaterial {
-    /// New material from the operating system's generator: 32 bytes for SYMMETRIC_DEFAULT.
+    /// New material from the operating system's generator: 32 bytes for SYMMETRIC_DEFAULT, as many as a code has for HMAC, and
+    /// PKCS #8 DER (RFC 5208) for key pairs. RSA_4096 may take seconds.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for a spec that has no implementation here.
     pub fn generate(spec: KeySpec) -> Result<KeyMaterial, Error> {
-        match spec {
-            KeySpec::SymmetricDefault => {
+        use KeySpec as K;
+        let secret = match spec {
+            K::SymmetricDefault => {
                 let mut bytes = Zeroizing::new(vec![0; KEY_BYTES]);
                 random(&mut bytes);
-                Ok(KeyMaterial(bytes))
+                Ok(bytes)
             }
-            _ => Err(Error::Unsupported { spec }),
-        }
+            K::Hmac224 | K::Hmac256 | K::Hmac384 | K::Hmac512 => hmac::generate(spec),
+            K::Rsa2048 | K::Rsa3072 | K::Rsa4096 => rsa::generate(spec),
+            K::EccNistP256 | K::EccNistP384 | K::EccNistP521 | K::EccSecgP256k1 => ecc::generate(spec),
+            K::EccNistEdwards25519 => ed25519::generate(),
+            K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => Err(Error::Unsupported { spec }),
+            K::MlKem512 | K::MlKem768 | K::MlKem1024 => Err(Error::Unsupported { spec }),
+            K::Sm2 => Err(Error::Unsupported { spec }),
+        }?;
+        Ok(KeyMaterial(secret))
     }
 
-    /// Material that somebody else made: 32 bytes for SYMMETRIC_DEFAULT.
+    /// Material that somebody else made: raw bytes for SYMMETRIC_DEFAULT and HMAC, PKCS #8 DER for key pairs. The same key has
+    /// the same material afterwards, however it was encoded.
     ///
     /// # Errors
     /// [`Error::Malformed`] where it has not the form of `spec`, [`Error::Unsupported`] for a spec without implementation here.
     pub fn import(spec: KeySpec, bytes: &[u8]) -> Result<KeyMaterial, Error> {
-        match spec {
-            KeySpec::SymmetricDefault if bytes.len() == KEY_BYTES => Ok(KeyMaterial(Zeroizing::new(bytes.to_vec()))),
-            KeySpec::SymmetricDefault => Err(Error::Malformed),
-            _ => Err(Error::Unsupported { spec }),
+        use KeySpec as K;
+        if bytes.len() > MAX_SECRET_BYTES {
+            return Err(Error::Malformed);
         }
+        let secret = match spec {
+            K::SymmetricDefault if bytes.len() == KEY_BYTES => Ok(Zeroizing::new(bytes.to_vec())),
+            K::SymmetricDefault => Err(Error::Malformed),
+            K::Hmac224 | K::Hmac256 | K::Hmac384 | K::Hmac512 => hmac::import(spec, bytes),
+            K::Rsa2048 | K::Rsa3072 | K::Rsa4096 => rsa::import(spec, bytes),
+            K::EccNistP256 | K::EccNistP384 | K::EccNistP521 | K::EccSecgP256k1 => ecc::import(spec, bytes),
+            K::EccNistEdwards25519 => ed25519::import(bytes),
+            K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => Err(Error::Unsupported { spec }),
+            K::MlKem512 | K::MlKem768 | K::MlKem1024 => Err(Error::Unsupported { spec }),
+            K::Sm2 => Err(Error::Unsupported { spec }),
+        }?;
+        Ok(KeyMaterial(secret))
     }
 
     /// Material that was wrapped before; `None` unless it is 1 to 4096 bytes.
@@ -54,6 +77,10 @@ impl KeyMaterial {
 
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
+    }
+
+    pub(crate) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0
     }
 }
 
@@ -71,7 +98,7 @@ impl MaterialId {
 
     /// The name of material that was imported: HMAC-SHA-256 of it under `secret`, so that the same material has the same name again.
     pub fn named_under(secret: &KeyMaterial, material: &KeyMaterial) -> MaterialId {
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose()), material.expose());
+        let tag = sign(&Key::new(HMAC_SHA256, secret.expose()), material.expose());
         MaterialId(tag.as_ref().try_into().expect("HMAC-SHA-256 is 32 bytes"))
     }
 }

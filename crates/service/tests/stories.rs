@@ -520,8 +520,8 @@ fn what_is_not_offered_says_so() {
     for (request, code) in [
         (json!({ "KeySpec": "RSA_2048" }), "ValidationException: You must specify a KeyUsage value"),
         (
-            json!({ "KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY" }),
-            "UnsupportedOperationException: KeySpec RSA_2048",
+            json!({ "KeySpec": "SM2", "KeyUsage": "SIGN_VERIFY" }),
+            "UnsupportedOperationException: KeySpec SM2 is not supported in this region.",
         ),
         (json!({ "KeyUsage": "SIGN_VERIFY" }), "ValidationException: KeyUsage SIGN_VERIFY is not compatible"),
         (json!({ "Origin": "AWS_CLOUDHSM" }), "ValidationException: CustomKeyStoreId is required"),

@@ -1,0 +1,73 @@
+//! ECC_NIST_EDWARDS25519: Ed25519 (RFC 8032).
+
+use api::{KeySpec, SigningAlgorithm};
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
+use zeroize::Zeroizing;
+
+use super::Message;
+use crate::der;
+use crate::error::Error;
+
+const UNSUPPORTED: Error = Error::Unsupported { spec: KeySpec::EccNistEdwards25519 };
+
+/// An Ed25519 key pair.
+pub(crate) struct Ed25519 {
+    signing: Ed25519KeyPair,
+    verifying: ParsedPublicKey,
+    public: Vec<u8>,
+}
+
+/// A new key pair as PKCS #8.
+pub(crate) fn generate() -> Result<Zeroizing<Vec<u8>>, Error> {
+    pkcs8(&Ed25519KeyPair::generate().map_err(|_| Error::Library)?)
+}
+
+/// A key pair that somebody else made, from PKCS #8 of either version.
+pub(crate) fn import(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    if !der::is_one_sequence(bytes) {
+        return Err(Error::Malformed);
+    }
+    pkcs8(&Ed25519KeyPair::from_pkcs8(bytes).map_err(|_| Error::Malformed)?)
+}
+
+impl Ed25519 {
+    pub(crate) fn new(secret: &[u8]) -> Result<Ed25519, Error> {
+        let signing = Ed25519KeyPair::from_pkcs8(secret).map_err(|_| Error::Malformed)?;
+        let public: PublicKeyX509Der<'_> = signing.public_key().as_der().map_err(|_| Error::Library)?;
+        let public = public.as_ref().to_vec();
+        let verifying = ParsedPublicKey::new(&ED25519, &public).map_err(|_| Error::Library)?;
+        Ok(Ed25519 { signing, verifying, public })
+    }
+
+    pub(crate) fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    pub(crate) fn sign(&self, algorithm: SigningAlgorithm, message: &Message<'_>) -> Result<Vec<u8>, Error> {
+        match (algorithm, message) {
+            (SigningAlgorithm::Ed25519Sha512, Message::Raw(message)) => {
+                Ok(self.signing.try_sign(message).map_err(|_| Error::Library)?.as_ref().to_vec())
+            }
+            _ => Err(UNSUPPORTED),
+        }
+    }
+
+    pub(crate) fn verify(
+        &self,
+        algorithm: SigningAlgorithm,
+        message: &Message<'_>,
+        signature: &[u8],
+    ) -> Result<(), Error> {
+        match (algorithm, message) {
+            (SigningAlgorithm::Ed25519Sha512, Message::Raw(message)) => {
+                self.verifying.verify_sig(message, signature).map_err(|_| Error::Tampered)
+            }
+            _ => Err(UNSUPPORTED),
+        }
+    }
+}
+
+fn pkcs8(key: &Ed25519KeyPair) -> Result<Zeroizing<Vec<u8>>, Error> {
+    Ok(Zeroizing::new(key.to_pkcs8v1().map_err(|_| Error::Library)?.as_ref().to_vec()))
+}
