@@ -3,7 +3,7 @@
 //! Routing, authorization, the key-state check, audit and `docs/compatibility.md` are read off it. An operation that has no row
 //! is not offered: the caller gets `UnknownOperationException`.
 
-use crate::KeyUsage::{self, EncryptDecrypt};
+use crate::KeyUsage::{self, EncapsulateDecapsulate, EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
 
 /// The AWS services of which we speak a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -178,22 +178,29 @@ pub static OPERATIONS: &[Operation] = &[
     kms("CreateAlias", "kms:CreateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
     kms("CreateGrant", "kms:CreateGrant", Keys::Id, Needs::Grantable, false, &["KeyId", "GranteePrincipal", "GranteeServicePrincipal", "RetiringPrincipal", "RetiringServicePrincipal", "Operations", "Constraints", "Name", "DryRun"]).across_accounts(),
     kms("CreateKey", "kms:CreateKey", Keys::None, Needs::Nothing, false, &["Policy", "Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "CustomKeyStoreId", "BypassPolicyLockoutSafetyCheck", "Tags", "MultiRegion", "XksKeyId"]).slow(),
+    crypto("Decapsulate", "kms:Decapsulate", Keys::IdOrAlias, EncapsulateDecapsulate, &["KeyId", "EncapsulationAlgorithm", "DryRun"]),
     crypto("Decrypt", "kms:Decrypt", Keys::Ciphertext, EncryptDecrypt, &["EncryptionContext", "EncryptionAlgorithm", "DryRun", "DryRunModifiers"]),
     kms("DeleteAlias", "kms:DeleteAlias", Keys::Alias, Needs::Nothing, false, &["AliasName"]),
+    crypto("DeriveSharedSecret", "kms:DeriveSharedSecret", Keys::IdOrAlias, KeyAgreement, &["KeyId", "KeyAgreementAlgorithm", "DryRun"]),
     kms("DeleteImportedKeyMaterial", "kms:DeleteImportedKeyMaterial", Keys::Id, Needs::MaterialDeletion, false, &["KeyId", "KeyMaterialId"]),
     kms("DescribeKey", "kms:DescribeKey", Keys::IdOrAlias, Needs::Nothing, true, &["KeyId"]).across_accounts(),
     kms("DisableKey", "kms:DisableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("DisableKeyRotation", "kms:DisableKeyRotation", Keys::Id, Needs::Rotation, false, &["KeyId"]),
     kms("EnableKey", "kms:EnableKey", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("EnableKeyRotation", "kms:EnableKeyRotation", Keys::Id, Needs::Rotation, false, &["KeyId", "RotationPeriodInDays"]),
+    crypto("Encapsulate", "kms:Encapsulate", Keys::IdOrAlias, EncapsulateDecapsulate, &["KeyId", "EncapsulationAlgorithm", "DryRun"]),
     crypto("Encrypt", "kms:Encrypt", Keys::IdOrAlias, EncryptDecrypt, &["KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"]),
     crypto("GenerateDataKey", "kms:GenerateDataKey", Keys::IdOrAlias, EncryptDecrypt, &["KeyId", "EncryptionContext", "NumberOfBytes", "KeySpec", "DryRun"]),
+    crypto("GenerateDataKeyPair", "kms:GenerateDataKeyPair", Keys::IdOrAlias, EncryptDecrypt, &["KeyPairSpec", "EncryptionContext", "KeyId", "DryRun"]).slow(),
+    crypto("GenerateDataKeyPairWithoutPlaintext", "kms:GenerateDataKeyPairWithoutPlaintext", Keys::IdOrAlias, EncryptDecrypt, &["KeyPairSpec", "EncryptionContext", "KeyId", "DryRun"]).slow(),
     crypto("GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", Keys::IdOrAlias, EncryptDecrypt, &["KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", "DryRun"]),
+    crypto("GenerateMac", "kms:GenerateMac", Keys::IdOrAlias, GenerateVerifyMac, &["KeyId", "MacAlgorithm", "DryRun"]),
     kms("GenerateRandom", "kms:GenerateRandom", Keys::None, Needs::Nothing, true, &["NumberOfBytes"]),
     kms("GetKeyLastUsage", "kms:GetKeyLastUsage", Keys::Id, Needs::Nothing, true, &["KeyId"]),
     kms("GetKeyPolicy", "kms:GetKeyPolicy", Keys::Id, Needs::Nothing, true, &["KeyId", "PolicyName"]),
     kms("GetKeyRotationStatus", "kms:GetKeyRotationStatus", Keys::Id, Needs::Nothing, true, &["KeyId"]).across_accounts(),
     kms("GetParametersForImport", "kms:GetParametersForImport", Keys::Id, Needs::ImportParameters, true, &["KeyId", "WrappingAlgorithm", "WrappingKeySpec"]).slow(),
+    kms("GetPublicKey", "kms:GetPublicKey", Keys::IdOrAlias, Needs::Usable, true, &["KeyId"]).across_accounts(),
     kms("ImportKeyMaterial", "kms:ImportKeyMaterial", Keys::Id, Needs::Import, false, &["KeyId", "ValidTo", "ExpirationModel", "ImportType", "KeyMaterialDescription", "KeyMaterialId"]),
     kms("ListAliases", "kms:ListAliases", Keys::None, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("ListGrants", "kms:ListGrants", Keys::Id, Needs::Nothing, true, &["Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal", "GranteeServicePrincipal"]).across_accounts(),
@@ -209,11 +216,14 @@ pub static OPERATIONS: &[Operation] = &[
     kms("RevokeGrant", "kms:RevokeGrant", Keys::Id, Needs::Nothing, false, &["KeyId", "GrantId", "DryRun"]).across_accounts(),
     kms("RotateKeyOnDemand", "kms:RotateKeyOnDemand", Keys::Id, Needs::Usable, false, &["KeyId"]),
     kms("ScheduleKeyDeletion", "kms:ScheduleKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId", "PendingWindowInDays"]),
+    crypto("Sign", "kms:Sign", Keys::IdOrAlias, SignVerify, &["MessageType", "KeyId", "SigningAlgorithm", "DryRun"]),
     kms("TagResource", "kms:TagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Tags"]),
     kms("UntagResource", "kms:UntagResource", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "TagKeys"]),
     kms("UpdateAlias", "kms:UpdateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
     kms("UpdateKeyDescription", "kms:UpdateKeyDescription", Keys::Id, Needs::NotPendingDeletion, false, &["KeyId", "Description"]),
     kms("UpdatePrimaryRegion", "kms:UpdatePrimaryRegion", Keys::Id, Needs::Decision, false, &["KeyId", "PrimaryRegion"]),
+    crypto("Verify", "kms:Verify", Keys::IdOrAlias, SignVerify, &["MessageType", "KeyId", "SigningAlgorithm", "DryRun"]),
+    crypto("VerifyMac", "kms:VerifyMac", Keys::IdOrAlias, GenerateVerifyMac, &["KeyId", "MacAlgorithm", "DryRun"]),
     Operation { service: Service::Sts, name: "GetCallerIdentity", action: "sts:GetCallerIdentity", keys: Keys::None, usage: None, needs: Needs::Nothing, slow: false, read_only: true, across_accounts: false, recorded: &[] },
 ];
 

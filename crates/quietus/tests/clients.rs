@@ -69,6 +69,20 @@ fn boto3_drives_the_server() {
     assert!(served.terminate(), "the server did not stop on SIGTERM");
 }
 
+/// Every key spec and algorithm, each answer checked by an implementation of its own.
+#[test]
+fn every_algorithm_agrees_with_another_implementation() {
+    let Some(programs) = clients() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::virtually(data.path());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/kms_algorithms.py");
+    let mut python = without_aws(Command::new(programs.join("python")));
+    let output = python.arg(script).arg(&served.endpoint).output().unwrap();
+    let (code, stdout, stderr) = finished(&output);
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 10, "{stdout}");
+}
+
 #[test]
 fn boto3_lives_a_multi_region_family() {
     let Some(programs) = clients() else { return };

@@ -2,7 +2,7 @@
 //!
 //! Source: recorded answers where there are any, else the KMS API model and Developer Guide.
 
-use api::{AliasArn, EncryptionAlgorithm, Fault, KeyArn, KeySpec, KeyUsage, Region};
+use api::{AliasArn, EncryptionAlgorithm, Fault, KeyArn, KeySpec, KeyUsage, MessageType, Region, SigningAlgorithm};
 use lifecycle::Refusal;
 
 use crate::state::Origin;
@@ -77,6 +77,16 @@ pub(crate) fn wrong_origin(arn: &KeyArn, origin: Origin) -> Fault {
 pub(crate) fn wrong_algorithm(algorithm: impl std::fmt::Display, spec: KeySpec) -> Fault {
     let text = format!("Algorithm {algorithm} is incompatible with key spec {spec}.");
     Fault::new("InvalidKeyUsageException", text)
+}
+
+/// A message of a kind that the algorithm does not sign.
+pub(crate) fn wrong_message_type(message_type: MessageType, algorithm: SigningAlgorithm) -> Fault {
+    Fault::validation(format!("Message type {message_type} is incompatible with algorithm {algorithm}."))
+}
+
+/// A digest that no hash function of the algorithm makes.
+pub(crate) fn wrong_digest_length(algorithm: SigningAlgorithm) -> Fault {
+    Fault::validation(format!("Digest is invalid length for algorithm {algorithm}."))
 }
 
 /// More than an RSA or SM2 key encrypts at once.
@@ -157,6 +167,12 @@ pub(crate) const INVALID_GRANT_TOKEN: Fault = Fault::bare("InvalidGrantTokenExce
 pub(crate) fn no_such_grant(id: &str) -> Fault {
     Fault::not_found(format!("Grant ID {id} not found"))
 }
+
+/// A signature that does not verify.
+pub(crate) const INVALID_SIGNATURE: Fault = Fault::bare("KMSInvalidSignatureException");
+
+/// A message authentication code that does not verify.
+pub(crate) const INVALID_MAC: Fault = Fault::bare("KMSInvalidMacException");
 
 /// More of something than an account or key may have.
 pub(crate) fn limit_exceeded(message: String) -> Fault {

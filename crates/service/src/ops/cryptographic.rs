@@ -224,7 +224,8 @@ fn close(
     if algorithm == EncryptionAlgorithm::SymmetricDefault {
         return seal(asked, key, context, plaintext).map(|(ciphertext, material)| (ciphertext, Some(material)));
     }
-    Err(Fault::internal())
+    let ciphertext = current(asked, key)?.encrypt(algorithm, plaintext).map_err(|_| Fault::internal())?;
+    Ok((ciphertext, None))
 }
 
 /// Seals under the current material of a symmetric encryption key.
@@ -259,9 +260,15 @@ fn open(
             let cipher = prepared.cipher().map_err(|_| INVALID_CIPHERTEXT)?;
             cipher.open(ciphertext, &canonical(source.context))
         }
-        None => return Err(Fault::internal()),
+        None => current(asked, key)?.decrypt(source.algorithm, ciphertext),
     };
     Ok((plaintext.map_err(|_| INVALID_CIPHERTEXT)?, found.header.map(|header| header.material)))
+}
+
+/// The key's current material, made ready for use.
+pub(super) fn current(asked: &Asked<'_>, key: &Key) -> Result<Arc<PreparedKey>, Fault> {
+    let material = key.current_material().ok_or(Fault::internal())?;
+    prepared(asked, key, material)?.ok_or(Fault::internal())
 }
 
 /// Material that is stored but does not open is damage or another keyring: our fault, not the caller's.

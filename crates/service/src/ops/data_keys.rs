@@ -1,17 +1,18 @@
-//! GenerateDataKey, GenerateDataKeyWithoutPlaintext.
+//! GenerateDataKey, GenerateDataKeyPair, and both without plaintext.
 
 use std::sync::Arc;
 
 use api::shape::Blob;
 use api::shape::cryptographic::not_offered;
-use api::shape::data_keys::{DataKey, GenerateDataKey};
+use api::shape::data_keys::{DataKey, DataKeyPair, GenerateDataKey, GenerateDataKeyPair};
 use api::{EncryptionAlgorithm, Fault, KeySpec};
 use zeroize::Zeroizing;
 
 use super::cryptographic::{OneMaterial, seal};
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
-use crate::fault::NO_DATA_KEY;
+use crate::fault::{NO_DATA_KEY, no_such_spec};
+use crate::find::{self, Found};
 use crate::state::Key;
 
 pub(super) fn generate_data_key(asked: &Asked<'_>) -> Result<Done, Fault> {
@@ -22,11 +23,21 @@ pub(super) fn generate_data_key_without_plaintext(asked: &Asked<'_>) -> Result<D
     generate(asked, false)
 }
 
+pub(super) fn generate_data_key_pair(asked: &Asked<'_>) -> Result<Done, Fault> {
+    generate_pair(asked, true)
+}
+
+pub(super) fn generate_data_key_pair_without_plaintext(asked: &Asked<'_>) -> Result<Done, Fault> {
+    generate_pair(asked, false)
+}
+
 fn generate(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault> {
     let request: GenerateDataKey<'_> = asked.request()?;
     if let Some(member) = request.not_offered {
         return Err(not_offered(member));
     }
+    // AWS looks for the key first, and at its usage and state last.
+    let found = find::key(asked.state, asked.call, &request.key, asked.call.operation.keys)?;
     let length = match (request.key_spec, request.number_of_bytes) {
         (Some("AES_128"), None) => 16,
         (Some(_), None) => 32,
@@ -34,7 +45,7 @@ fn generate(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault> {
         _ => return Err(Fault::validation("Please specify either number of bytes or key spec.")),
     };
     let asks = Asks { context: &request.context, ..Asks::default() };
-    let key = wrapping_key(asked, &request.key, asks)?;
+    let key = wrapping_key(asked, found, asks)?;
     asked.unless_dry(request.dry_run)?;
     let mut plaintext = Zeroizing::new(vec![0; length]);
     crypto::random(&mut plaintext);
@@ -48,9 +59,35 @@ fn generate(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault> {
     }))
 }
 
-/// The key under which a data key is given out: a symmetric encryption key.
-fn wrapping_key(asked: &Asked<'_>, given: &str, asks: Asks<'_>) -> Result<Arc<Key>, Fault> {
+fn generate_pair(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault> {
+    let request: GenerateDataKeyPair<'_> = asked.request()?;
+    if let Some(member) = request.not_offered {
+        return Err(not_offered(member));
+    }
+    let spec = request.key_pair_spec;
+    let asks = Asks { context: &request.context, data_key_pair_spec: Some(spec), ..Asks::default() };
+    let found = find::key(asked.state, asked.call, &request.key, asked.call.operation.keys)?;
+    let key = wrapping_key(asked, found, asks)?;
+    if !spec.is_offered_in(asked.call.region) {
+        return Err(no_such_spec(spec));
+    }
+    asked.unless_dry(request.dry_run)?;
+    let pair = crypto::DataKeyPair::generate(spec).map_err(|_| no_such_spec(spec))?;
+    let (ciphertext, material) = seal(asked, &key, &request.context, &pair.private)?;
+    asked.note_additional(&OneMaterial::of(material));
+    Ok(Done::answer(&DataKeyPair {
+        private_key_ciphertext_blob: Blob(ciphertext),
+        private_key_plaintext: with_plaintext.then_some(Blob(pair.private)),
+        public_key: Blob(pair.public),
+        key_id: key.arn,
+        key_pair_spec: spec,
+        key_material_id: material.to_string(),
+    }))
+}
+
+/// The key under which a data key is given out: a symmetric encryption key that the caller may use.
+fn wrapping_key(asked: &Asked<'_>, found: Found, asks: Asks<'_>) -> Result<Arc<Key>, Fault> {
     let asks = Asks { encryption_algorithm: Some(EncryptionAlgorithm::SymmetricDefault), ..asks };
-    let key = asked.key(given, asks)?;
-    if key.spec == KeySpec::SymmetricDefault { Ok(key) } else { Err(NO_DATA_KEY) }
+    asked.admit(&found, asked.call.operation.action, asks)?;
+    if found.key.spec == KeySpec::SymmetricDefault { Ok(found.key) } else { Err(NO_DATA_KEY) }
 }

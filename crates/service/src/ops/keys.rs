@@ -149,7 +149,7 @@ pub(super) fn update_key_description(asked: &Asked<'_>) -> Result<Done, Fault> {
 }
 
 /// `algorithms` where the key is for `usage`.
-fn of<T>(key: &Key, usage: KeyUsage, algorithms: &'static [T]) -> &'static [T] {
+pub(super) fn of<T>(key: &Key, usage: KeyUsage, algorithms: &'static [T]) -> &'static [T] {
     if key.usage == usage { algorithms } else { &[] }
 }
 

@@ -10,10 +10,14 @@ mod identity;
 mod imports;
 mod keys;
 mod lifecycle;
+mod macs;
 mod multi_region;
 mod policies;
+mod public_keys;
 mod random;
 mod rotation;
+mod shared_secrets;
+mod signing;
 mod tags;
 mod usage;
 
@@ -30,22 +34,31 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Result<Done, Fault> {
         (Service::Kms, "CreateAlias") => aliases::create_alias(asked),
         (Service::Kms, "CreateGrant") => grants::create_grant(asked),
         (Service::Kms, "CreateKey") => keys::create_key(asked),
+        (Service::Kms, "Decapsulate") => shared_secrets::decapsulate(asked),
         (Service::Kms, "Decrypt") => cryptographic::decrypt(asked),
         (Service::Kms, "DeleteAlias") => aliases::delete_alias(asked),
         (Service::Kms, "DeleteImportedKeyMaterial") => imports::delete_imported_key_material(asked),
+        (Service::Kms, "DeriveSharedSecret") => shared_secrets::derive_shared_secret(asked),
         (Service::Kms, "DescribeKey") => keys::describe_key(asked),
         (Service::Kms, "DisableKey") => lifecycle::disable_key(asked),
         (Service::Kms, "DisableKeyRotation") => rotation::disable_key_rotation(asked),
         (Service::Kms, "EnableKey") => lifecycle::enable_key(asked),
         (Service::Kms, "EnableKeyRotation") => rotation::enable_key_rotation(asked),
+        (Service::Kms, "Encapsulate") => shared_secrets::encapsulate(asked),
         (Service::Kms, "Encrypt") => cryptographic::encrypt(asked),
         (Service::Kms, "GenerateDataKey") => data_keys::generate_data_key(asked),
+        (Service::Kms, "GenerateDataKeyPair") => data_keys::generate_data_key_pair(asked),
+        (Service::Kms, "GenerateDataKeyPairWithoutPlaintext") => {
+            data_keys::generate_data_key_pair_without_plaintext(asked)
+        }
         (Service::Kms, "GenerateDataKeyWithoutPlaintext") => data_keys::generate_data_key_without_plaintext(asked),
+        (Service::Kms, "GenerateMac") => macs::generate_mac(asked),
         (Service::Kms, "GenerateRandom") => random::generate_random(asked),
         (Service::Kms, "GetKeyLastUsage") => usage::get_key_last_usage(asked),
         (Service::Kms, "GetKeyPolicy") => policies::get_key_policy(asked),
         (Service::Kms, "GetKeyRotationStatus") => rotation::get_key_rotation_status(asked),
         (Service::Kms, "GetParametersForImport") => imports::get_parameters_for_import(asked),
+        (Service::Kms, "GetPublicKey") => public_keys::get_public_key(asked),
         (Service::Kms, "ImportKeyMaterial") => imports::import_key_material(asked),
         (Service::Kms, "ListAliases") => aliases::list_aliases(asked),
         (Service::Kms, "ListGrants") => grants::list_grants(asked),
@@ -61,11 +74,14 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Result<Done, Fault> {
         (Service::Kms, "RetireGrant") => grants::retire_grant(asked),
         (Service::Kms, "RevokeGrant") => grants::revoke_grant(asked),
         (Service::Kms, "ScheduleKeyDeletion") => lifecycle::schedule_key_deletion(asked),
+        (Service::Kms, "Sign") => signing::sign(asked),
         (Service::Kms, "TagResource") => tags::tag_resource(asked),
         (Service::Kms, "UntagResource") => tags::untag_resource(asked),
         (Service::Kms, "UpdateAlias") => aliases::update_alias(asked),
         (Service::Kms, "UpdateKeyDescription") => keys::update_key_description(asked),
         (Service::Kms, "UpdatePrimaryRegion") => multi_region::update_primary_region(asked),
+        (Service::Kms, "Verify") => signing::verify(asked),
+        (Service::Kms, "VerifyMac") => macs::verify_mac(asked),
         (Service::Sts, "GetCallerIdentity") => Ok(identity::get_caller_identity(asked)),
         // Every row of the table is above, or is answered elsewhere: a test holds this.
         _ => Err(Fault::bare("UnknownOperationException")),
