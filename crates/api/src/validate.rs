@@ -235,6 +235,29 @@ impl<'a> Reader<'_, 'a> {
         self.any_text(name, Presence::Required, lengths, pattern).unwrap_or_default()
     }
 
+    /// An optional text that is not repeated in what is said of it.
+    pub fn secret_text(
+        &self,
+        name: &str,
+        lengths: RangeInclusive<usize>,
+        pattern: Option<Pattern>,
+    ) -> Option<Cow<'a, str>> {
+        let Text(text) = self.decode(self.member(name, Presence::Optional)?, "a String")?;
+        self.check_text(&text, None, name, &lengths, pattern);
+        Some(text)
+    }
+
+    /// A required text that is not repeated in what is said of it.
+    pub fn required_secret_text(
+        &self,
+        name: &str,
+        lengths: RangeInclusive<usize>,
+        pattern: Option<Pattern>,
+    ) -> Option<Cow<'a, str>> {
+        self.member(name, Presence::Required)?;
+        self.secret_text(name, lengths, pattern)
+    }
+
     fn any_text(
         &self,
         name: &str,
@@ -243,12 +266,23 @@ impl<'a> Reader<'_, 'a> {
         pattern: Option<Pattern>,
     ) -> Option<Cow<'a, str>> {
         let Text(text) = self.decode(self.member(name, presence)?, "a String")?;
-        self.length(Some(&text), text.chars().count(), name, &lengths);
-        if let Some(pattern) = pattern.filter(|pattern| !(pattern.accepts)(&text)) {
-            let rule = format!("Member must satisfy regular expression pattern: {}", pattern.shown);
-            self.broken(Some(&text), name, &rule);
-        }
+        self.check_text(&text, Some(&text), name, &lengths, pattern);
         Some(text)
+    }
+
+    fn check_text(
+        &self,
+        text: &str,
+        shown: Option<&str>,
+        name: &str,
+        lengths: &RangeInclusive<usize>,
+        pattern: Option<Pattern>,
+    ) {
+        self.length(shown, text.chars().count(), name, lengths);
+        if let Some(pattern) = pattern.filter(|pattern| !(pattern.accepts)(text)) {
+            let rule = format!("Member must satisfy regular expression pattern: {}", pattern.shown);
+            self.broken(shown, name, &rule);
+        }
     }
 
     /// An optional text that must be one of `values`.

@@ -1,6 +1,7 @@
 //! Ciphertext blobs: what Encrypt and GenerateDataKey give out, and Decrypt takes back.
 
 use api::{AccountId, KeyId};
+use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
 use crate::aead::{Aead, EXPANSION_BYTES, Secret};
@@ -10,8 +11,8 @@ use crate::material::{KeyMaterial, MaterialId};
 
 /// Version of the form of [`BlobHeader`].
 const VERSION: u8 = 1;
-/// Version, account, key, material.
-const HEADER_BYTES: usize = 1 + 8 + 17 + 32;
+/// Bytes of a [`BlobHeader`]: version, account, key, material.
+pub const HEADER_BYTES: usize = 1 + 8 + 17 + 32;
 
 /// By how many bytes a blob is longer than its plaintext.
 pub const OVERHEAD_BYTES: usize = HEADER_BYTES + EXPANSION_BYTES;
@@ -32,13 +33,22 @@ pub struct BlobHeader {
 }
 
 impl BlobHeader {
-    fn to_bytes(self) -> [u8; HEADER_BYTES] {
+    /// The bytes in front of a blob.
+    pub fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0] = VERSION;
         bytes[1..9].copy_from_slice(&self.account.number().to_be_bytes());
         bytes[9..26].copy_from_slice(&self.key.to_bytes());
         bytes[26..].copy_from_slice(&self.material.0);
         bytes
+    }
+
+    /// SHA-256 of header and context: what a blob is bound to, in few bytes.
+    pub fn digest(self, context: &EncryptionContext) -> [u8; 32] {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(&self.to_bytes());
+        hash.update(context.as_bytes());
+        hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 
     fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> Option<BlobHeader> {
@@ -61,10 +71,10 @@ impl BlobHeader {
 /// # Errors
 /// [`Error::Malformed`] where `blob` cannot be one of ours.
 pub fn header(blob: &[u8]) -> Result<BlobHeader, Error> {
-    if blob.len() < OVERHEAD_BYTES {
-        return Err(Error::Malformed);
-    }
-    blob.first_chunk().and_then(BlobHeader::from_bytes).ok_or(Error::Malformed)
+    blob.first_chunk()
+        .filter(|header| header.len() < blob.len())
+        .and_then(BlobHeader::from_bytes)
+        .ok_or(Error::Malformed)
 }
 
 /// Key material made ready to seal and open blobs.

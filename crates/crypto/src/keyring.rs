@@ -20,6 +20,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use zeroize::Zeroizing;
+
 use crate::aead::{Aead, Secret};
 use crate::error::Error;
 use crate::material::{KeyMaterial, WrappedMaterial};
@@ -92,6 +94,23 @@ impl Keyring {
         let (prefix, sealed) = wrapped.split();
         let secret = root.aead.open(&[prefix, aad].concat(), sealed)?;
         Ok(KeyMaterial::from_bytes(secret).expect("the length of wrapped material was checked"))
+    }
+
+    /// As [`Keyring::wrap`], for a secret that is no key material: a password, 1 to 4096 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where it is of another length.
+    pub fn wrap_secret(&self, secret: &[u8], aad: &[u8]) -> Result<WrappedMaterial, Error> {
+        let material = KeyMaterial::from_bytes(Zeroizing::new(secret.to_vec())).ok_or(Error::Malformed)?;
+        Ok(self.wrap(&material, aad))
+    }
+
+    /// Unwraps what [`Keyring::wrap_secret`] made.
+    ///
+    /// # Errors
+    /// As [`Keyring::unwrap`].
+    pub fn unwrap_secret(&self, wrapped: &WrappedMaterial, aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+        Ok(Zeroizing::new(self.unwrap(wrapped, aad)?.expose().to_vec()))
     }
 
     /// The epoch that wraps now. Material of any other should be wrapped again before the other is destroyed.

@@ -19,7 +19,7 @@ mod material;
 mod prepared;
 mod random;
 
-pub use blob::{BlobHeader, Cipher, OVERHEAD_BYTES, header};
+pub use blob::{BlobHeader, Cipher, HEADER_BYTES, OVERHEAD_BYTES, header};
 pub use context::EncryptionContext;
 pub use data_key_pair::DataKeyPair;
 pub use digest::sha256;

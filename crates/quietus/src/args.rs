@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use operator::cases::CaseId;
 use operator::endpoint::Endpoint as Url;
 use procedure::Digest;
+use server::Cluster;
 
 /// Quietus ends KMS keys without losing data.
 #[derive(Debug, Parser)]
@@ -113,6 +114,17 @@ pub(crate) struct Serve {
     /// How often records are sealed into CloudTrail files.
     #[arg(long, value_name = "SPAN", default_value = "5m", value_parser = span, env = "QUIETUS_SEAL_EVERY")]
     pub(crate) seal_every: SignedDuration,
+    /// A cluster of hardware security modules for CloudHSM key stores, by its PKCS #11 module:
+    /// `cluster-1a2b3c4d5e6=/path/to/module.so,token=LABEL,user=NAME,anchor=FILE`. May be given several times.
+    #[arg(long = "hsm-cluster", value_name = "CLUSTER", env = "QUIETUS_HSM_CLUSTER", value_delimiter = ';')]
+    pub(crate) hsm_clusters: Vec<Cluster>,
+    /// Certificates, PEM, to trust in external key store proxies, beside the operating system's.
+    #[arg(long, value_name = "FILE", env = "QUIETUS_XKS_CA")]
+    pub(crate) xks_ca: Option<PathBuf>,
+    /// Where the host of an external key store proxy is to be found, if not where its name leads: `HOST=ADDRESS:PORT`. May be given
+    /// several times.
+    #[arg(long = "xks-host", value_name = "HOST=ADDRESS", value_parser = host, env = "QUIETUS_XKS_HOST", value_delimiter = ';')]
+    pub(crate) xks_hosts: Vec<(String, SocketAddr)>,
     /// Go on deleting after the wall clock has jumped. Without it, such a server waits and says so.
     #[arg(long, env = "QUIETUS_ACCEPT_CLOCK", value_parser = FalseyValueParser::new())]
     pub(crate) accept_clock: bool,
@@ -125,6 +137,11 @@ pub(crate) struct Serve {
     /// What is logged, in `tracing`'s form: `info`, `warn,server=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info", env = "QUIETUS_LOG")]
     pub(crate) log: String,
+}
+
+fn host(given: &str) -> Result<(String, SocketAddr), String> {
+    let parsed = given.split_once('=').and_then(|(host, address)| Some((host.to_owned(), address.parse().ok()?)));
+    parsed.ok_or_else(|| "write the host and where it is, like `xks.example.com=127.0.0.1:8443`".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use server::{ClockKind, Config, RequestQuotas, Running, Server, TlsFiles};
+use server::{ClockKind, Config, KeyStores, RequestQuotas, Running, Server, TlsFiles};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -44,6 +44,11 @@ fn config(args: &Serve) -> Result<Config> {
         },
         deletion_delay_seconds: delay,
         seal_every: args.seal_every,
+        key_stores: KeyStores {
+            clusters: args.hsm_clusters.clone(),
+            xks_certificates: args.xks_ca.clone(),
+            xks_hosts: args.xks_hosts.iter().cloned().collect(),
+        },
         accept_clock: args.accept_clock,
         request_quotas: match args.request_quotas {
             Quotas::Off => RequestQuotas::Off,

@@ -30,6 +30,12 @@ pub enum StartError {
     /// A virtual clock in a server that is not for development.
     #[error("a virtual clock could end a real key's waiting period; use it only with `--dev`")]
     VirtualClock,
+    /// What custom key stores need is not there or not readable.
+    #[error("custom key stores: {what}")]
+    KeyStores {
+        /// What was wrong, and with which file.
+        what: String,
+    },
     /// The extra delay is longer than AWS's.
     #[error("deletion delay of `{seconds}` seconds is not between 0 and 86400 (24 hours)")]
     DeletionDelay {

@@ -19,6 +19,7 @@ mod files;
 mod folder;
 mod health;
 mod ids;
+mod key_stores;
 mod lookup;
 mod node;
 mod quotas;
@@ -45,6 +46,7 @@ pub use clock::{Clock, ClockError};
 pub use credentials::{AccessKey, CredentialsError, DEV_KEY, Principal};
 pub use error::StartError;
 pub use files::FileError;
+pub use key_stores::{Cluster, KeyStores, NoCluster};
 pub use quotas::RequestQuotas;
 pub use records::Outage;
 pub use ticks::AdvanceError;
@@ -53,6 +55,7 @@ pub use tls::TlsFiles;
 use commit::Commits;
 use folder::{Folder, Kind, Wanted};
 use health::Health;
+use key_stores::Reached;
 use lookup::Turns;
 use node::Node;
 use quotas::Buckets;
@@ -96,6 +99,8 @@ pub struct Config {
     pub seal_every: SignedDuration,
     /// More access keys, beside those of the data folder, for as long as this server runs.
     pub extra_keys: Vec<AccessKey>,
+    /// What stands behind custom key stores.
+    pub key_stores: KeyStores,
     /// An operator has looked at a wall clock that had jumped: keys are deleted again.
     pub accept_clock: bool,
     /// Which request quotas hold for each account and Region.
@@ -115,6 +120,7 @@ impl Config {
             deletion_delay_seconds: 0,
             seal_every: SignedDuration::from_mins(5),
             extra_keys: Vec::new(),
+            key_stores: KeyStores::default(),
             accept_clock: false,
             request_quotas: RequestQuotas::Off,
         }
@@ -205,6 +211,7 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let account = folder.account();
     // Locks the folder against a second server.
     let (store, keyring) = folder.open_store()?;
+    let outside = Reached::open(config.key_stores.clone())?;
     let clock = config.clock(&folder)?;
 
     let credentials = credentials::open(&folder.credentials(), || match kind {
@@ -225,7 +232,7 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let (committer, commit_loop) = commits.start()?;
     let node = Node {
         state,
-        vault: Vault::new(keyring),
+        vault: Vault::new(keyring).reaching(Arc::new(outside)),
         verifier: Verifier::new(keys.into_iter().map(AccessKey::into_verifiable)),
         clock,
         committer,
@@ -237,6 +244,7 @@ fn open(config: Config) -> Result<Opened, StartError> {
         seal_every: config.seal_every,
         quotas: Buckets::new(config.request_quotas),
         slow: Node::slow_places(),
+        connecting: Notify::new(),
         ticker: Mutex::new(ticker),
         sooner: Notify::new(),
         _folder: folder,

@@ -50,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) quotas: Buckets,
     /// Places for decisions that take long: while each of them computes, all other calls go on.
     pub(crate) slow: Semaphore,
+    /// Wakes the ticks when a custom key store is to be connected.
+    pub(crate) connecting: Notify,
     /// Whose turn it is to do what time asks for: one at a time.
     pub(crate) ticker: Mutex<Ticker>,
     /// Wakes the tick's loop when a change made something due soon.
@@ -64,11 +66,7 @@ impl Node {
     /// INVARIANT: what comes back may leave. The call's record is durable, and so is its change.
     pub(crate) async fn answer(&self, call: &Call<'_>) -> Result<Vec<u8>, Fault> {
         for attempt in 0..DECISIONS {
-            let mut effect = if call.operation.slow {
-                self.decide_slowly(call).await
-            } else {
-                service::decide(&self.state.load(), &self.vault, call)
-            };
+            let mut effect = if call.operation.slow { self.decide_slowly(call).await } else { self.decide(call) };
             if attempt == 0 && !self.admits(call, &effect) {
                 effect = service::refuse(call, quotas::throttled());
             }
@@ -125,6 +123,17 @@ impl Node {
         Semaphore::new((processors / 2).max(1))
     }
 
+    /// Decides a call. Where keys are outside it may have to wait for them, on a thread that nobody else needs meanwhile.
+    fn decide(&self, call: &Call<'_>) -> Effect {
+        let state = self.state.load();
+        let decide = || service::decide(&state, &self.vault, call);
+        if state.reaches_outside() && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+            block_in_place(decide)
+        } else {
+            decide()
+        }
+    }
+
     /// Makes an effect durable, then hands out its reply; `None` where the world has changed and the call must be decided again.
     pub(crate) async fn carry_out(&self, call: &Call<'_>, effect: Effect) -> Option<Result<Vec<u8>, Fault>> {
         match effect.commit {
@@ -142,7 +151,12 @@ impl Node {
                     )));
                 }
                 match self.committer.commit(batch).await {
-                    Done::Committed => self.look_sooner(),
+                    Done::Committed => {
+                        self.look_sooner();
+                        if service::is_connecting(&self.state.load()) {
+                            self.connecting.notify_one();
+                        }
+                    }
                     Done::Conflict => return None,
                     Done::Failed => return Some(Err(Fault::internal())),
                 }

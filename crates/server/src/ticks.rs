@@ -1,5 +1,5 @@
 //! What time asks for: deleting keys whose waiting period is over, expiring and rotating material, and sealing records into the
-//! trail.
+//! trail; and connecting custom key stores.
 //!
 //! On a real clock a task looks at least every half minute. On a virtual clock time moves only in [`Node::advance`], which goes from
 //! deadline to deadline, so that the record of each thing that was due carries its own time.
@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Timestamp;
+use api::{KeyArn, Timestamp};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use service::Orphan;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::clock::{Clock, ClockError, Watch};
 use crate::commit::Done;
@@ -119,6 +120,7 @@ pub(crate) async fn run(node: Arc<Node>, mut stop: watch::Receiver<bool>) {
             () = tokio::time::sleep(node.until_due()) => node.tick().await,
             // Something is due before that; how long to sleep is asked again.
             () = node.sooner.notified() => {}
+            () = node.connecting.notified() => node.connect_stores().await,
             () = stopping(&mut stop) => return,
         }
     }
@@ -172,11 +174,43 @@ impl Node {
         if !self.health.is_held() && !self.health.is_broken() {
             self.do_due().await;
         }
+        self.connect_stores().await;
         self.seal_due(&mut ticker).await;
     }
 
+    /// Connects the custom key stores that wait for it.
+    async fn connect_stores(self: &Arc<Node>) {
+        if !service::is_connecting(&self.state.load()) || self.health.is_broken() {
+            return;
+        }
+        let node = self.clone();
+        let tried =
+            tokio::task::spawn_blocking(move || service::connections(&node.state.load(), &node.vault, &mut ids::fresh));
+        // A store that was changed meanwhile is a conflict, and waits for the next look if it must.
+        self.committer.commit_all(tried.await.expect("connecting does not panic")).await;
+    }
+
+    /// Destroys what deleted keys have left in hardware security modules.
+    async fn destroy(self: &Arc<Node>, orphans: Vec<(KeyArn, Orphan)>) {
+        if orphans.is_empty() {
+            return;
+        }
+        let node = self.clone();
+        let destroyed = tokio::task::spawn_blocking(move || {
+            for (key, orphan) in orphans {
+                match orphan.destroy(&node.vault) {
+                    Ok(()) => info!(%key, "destroyed the key outside of a deleted key"),
+                    Err(trouble) => {
+                        warn!(%key, ?trouble, ?orphan, "could not destroy the key outside of a deleted key; destroy it there");
+                    }
+                }
+            }
+        });
+        destroyed.await.expect("destroying does not panic");
+    }
+
     /// Does everything that is due; whether nothing is left.
-    async fn do_due(&self) -> bool {
+    async fn do_due(self: &Arc<Node>) -> bool {
         loop {
             let now = self.clock.now();
             let (state, delay) = (self.state.load(), self.deletion_delay_seconds);
@@ -185,17 +219,21 @@ impl Node {
                 self.sweep().await;
                 return true;
             }
-            let mut moved = false;
+            let (mut moved, mut orphans) = (false, Vec::new());
             let (what, batches): (Vec<_>, Vec<_>) =
-                due.into_iter().map(|due| ((due.key, due.timer), due.batch)).unzip();
-            for ((key, timer), done) in what.into_iter().zip(self.committer.commit_all(batches).await) {
+                due.into_iter().map(|due| ((due.key, due.timer, due.orphan), due.batch)).unzip();
+            for ((key, timer, orphan), done) in what.into_iter().zip(self.committer.commit_all(batches).await) {
                 match done {
-                    Done::Committed => info!(%key, ?timer, "did to a key what was due"),
+                    Done::Committed => {
+                        info!(%key, ?timer, "did to a key what was due");
+                        orphans.extend(orphan.map(|orphan| (key, orphan)));
+                    }
                     Done::Conflict => info!(%key, ?timer, "a key changed just when something was due"),
                     Done::Failed => error!(%key, ?timer, "what is due to a key could not be done"),
                 }
                 moved |= done != Done::Failed;
             }
+            self.destroy(orphans).await;
             if !moved {
                 return false;
             }

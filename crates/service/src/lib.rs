@@ -11,12 +11,14 @@
 
 mod authorize;
 mod call;
+mod connections;
 mod copies;
 mod decide;
 mod fault;
 mod find;
 mod import_token;
 mod ops;
+mod outside;
 mod record;
 mod rotation;
 mod shared;
@@ -27,10 +29,13 @@ mod token;
 mod vault;
 
 pub use call::{Call, Caller, CallerKind, Commit, Effect, Origin, Use};
+pub use connections::{Orphan, connections, is_connecting};
 pub use decide::{answer_elsewhere, decide, is_answered_here, refuse};
+pub use outside::{Access, Backing, Knows, Outside, ProxyTrouble, Purpose, Trouble};
 pub use rotation::RotationKind;
 pub use state::{
-    Alias, Corrupt, Family, Import, Key, LastUse, Material, Rotated, Schedule, State, Tombstone, uses_batch,
+    Alias, Connection, Corrupt, Family, Import, Key, KeyStore, KeyStoreId, KeyStoreKind, LastUse, Material, Rotated,
+    Schedule, State, Tombstone, uses_batch,
 };
 pub use sweep::sweep;
 pub use tick::{Due, tick};

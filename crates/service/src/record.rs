@@ -94,6 +94,8 @@ pub(crate) struct ServiceEvent {
     pub(crate) key: KeyArn,
     /// `serviceEventDetails`.
     pub(crate) details: Value,
+    /// `additionalEventData`, where there is any.
+    pub(crate) additional: Option<Value>,
 }
 
 impl ServiceEvent {
@@ -102,7 +104,7 @@ impl ServiceEvent {
     pub(crate) fn record(&self, now: Timestamp, id: [u8; 16]) -> Vec<u8> {
         // A key ID is a UUID as well, so its form serves for the record's ID.
         let event_id = KeyId::single_region(id).to_string();
-        let ServiceEvent { name, key, details } = self;
+        let ServiceEvent { name, key, details, additional } = self;
         let record = Record {
             user_identity: UserIdentity::Internal { account: key.account },
             event_time: now,
@@ -115,7 +117,7 @@ impl ServiceEvent {
             error_message: None,
             request_parameters: None,
             response_elements: Some(Json::of(&json!({ "keyId": key }))),
-            additional_event_data: None,
+            additional_event_data: additional.as_ref().map(Json::of),
             request_id: None,
             event_id: &event_id,
             read_only: false,

@@ -67,7 +67,7 @@ pub(crate) fn rotate(
         "currentKeyMaterialId": current.to_string(),
         "keyId": key.arn.key.to_string(),
     });
-    let event = ServiceEvent { name: "RotateKey", key: key.arn, details };
+    let event = ServiceEvent { name: "RotateKey", key: key.arn, details, additional: None };
     let records = std::iter::once(event.record(now, id)).chain(followed).collect();
     Rotation { change, records }
 }

@@ -44,7 +44,10 @@ fn shape(key: &Key) -> (Vec<MaterialId>, Option<MaterialId>, Option<Schedule>) {
 pub(crate) fn follow(mut replica: Key, primary: &Key) -> Key {
     replica.rotation = primary.rotation;
     match primary.origin {
-        Origin::AwsKms => replica.material.clone_from(&primary.material),
+        // Keys in custom key stores have no replicas.
+        Origin::AwsKms | Origin::CloudHsm | Origin::ExternalKeyStore => {
+            replica.material.clone_from(&primary.material);
+        }
         Origin::External => {
             let known: Vec<Material> = replica.materials().cloned().collect();
             let own = |material: &Material| {

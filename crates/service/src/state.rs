@@ -9,6 +9,7 @@ mod family;
 mod grant;
 mod grants;
 mod key;
+mod key_store;
 mod name;
 mod record;
 
@@ -27,10 +28,12 @@ pub use family::Family;
 pub(crate) use family::{encode_family, member};
 pub(crate) use grant::{Grant, Party};
 pub(crate) use grant::{Slot, encode_grant};
-pub(crate) use key::Origin;
+pub(crate) use key::{Custody, Origin};
 pub use key::{Import, Key, LastUse, Material, Rotated, Schedule};
+pub(crate) use key_store::StoreKey;
+pub use key_store::{Connection, KeyStore, KeyStoreId, KeyStoreKind};
 pub(crate) use name::Name;
-pub(crate) use record::{encode_alias, encode_key, encode_tombstone};
+pub(crate) use record::{encode_alias, encode_key, encode_key_store, encode_tombstone};
 
 /// A stored record that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +71,9 @@ pub struct State {
     deadlines: [OrdSet<(Timestamp, KeyArn)>; Timer::ALL.len()],
     tombstones: OrdMap<KeyArn, Stored<Tombstone>>,
     grants: grants::Grants,
+    key_stores: OrdMap<StoreKey, Stored<KeyStore>>,
+    /// Keys by the custom key store that they are in.
+    held: OrdSet<(StoreKey, KeyArn)>,
 }
 
 impl State {
@@ -106,6 +112,35 @@ impl State {
         let family = self.family(&primary).filter(|family| family.primary == primary.region);
         let regions = family.into_iter().flat_map(|family| family.replicas);
         regions.filter_map(move |region| self.key(&member(primary, region)))
+    }
+
+    /// A custom key store.
+    pub(crate) fn key_store(&self, store: &StoreKey) -> Option<&Stored<KeyStore>> {
+        self.key_stores.get(store)
+    }
+
+    /// The custom key stores of an account and Region, by ID.
+    pub(crate) fn key_stores_of(&self, account: AccountId, region: Region) -> impl Iterator<Item = &Stored<KeyStore>> {
+        self.key_stores.iter().filter(move |((of, at, _), _)| *of == account && *at == region).map(|(_, stored)| stored)
+    }
+
+    /// The keys in a custom key store.
+    pub(crate) fn keys_in<'a>(&'a self, store: &'a StoreKey) -> impl Iterator<Item = &'a Arc<Key>> {
+        let first = KeyArn { account: store.0, region: store.1, key: KeyId::FIRST };
+        self.held
+            .range((store.clone(), first)..)
+            .take_while(move |(of, _)| of == store)
+            .filter_map(|(_, arn)| self.key(arn))
+    }
+
+    /// Whether any key may be outside, so that a call may have to wait for it.
+    pub fn reaches_outside(&self) -> bool {
+        !self.key_stores.is_empty()
+    }
+
+    /// Custom key stores of which it is not known yet whether they can be connected.
+    pub(crate) fn connecting(&self) -> impl Iterator<Item = (&StoreKey, &Stored<KeyStore>)> {
+        self.key_stores.iter().filter(|(_, (_, store))| store.connection == Connection::Connecting)
     }
 
     pub(crate) fn alias(&self, alias: &AliasKey) -> Option<&Stored<Alias>> {
@@ -265,13 +300,17 @@ impl State {
         match Name::parse(key)? {
             Name::Key(arn) => {
                 let live = self.key(&arn).map(|known| known.live.clone()).unwrap_or_default();
-                let decoded = record::decode_key(key, value, arn, live)?;
+                let mut decoded = record::decode_key(key, value, arn, live)?;
                 // What was deleted must not be usable from memory either.
                 let has = |id| decoded.material.iter().any(|known| known.id == id && known.wrapped.is_some());
                 decoded.live.retain(has);
-                self.forget_deadlines(&arn);
-                self.keys.insert(arn, (version, Arc::new(decoded)));
-                self.note_deadlines(&arn);
+                self.forget_custody(&arn);
+                if let Some(custody) = &decoded.custody {
+                    let store = (arn.account, arn.region, custody.store.clone());
+                    decoded.state = shown(decoded.state, self.is_connected(&store));
+                    self.held.insert((store, arn));
+                }
+                self.place(version, decoded);
                 self.look_for_litter(&arn);
             }
             Name::Grant(arn, slot) => {
@@ -293,6 +332,11 @@ impl State {
                 let family = family::decode_family(key, value, id)?;
                 self.change_family(account, id, Some((version, Arc::new(family))));
             }
+            Name::KeyStore(name) => {
+                let store = record::decode_key_store(key, value, &name)?;
+                self.key_stores.insert(name.clone(), (version, Arc::new(store)));
+                self.show_custody(&name);
+            }
         }
         Ok(())
     }
@@ -301,6 +345,7 @@ impl State {
         match Name::parse(key)? {
             Name::Key(arn) => {
                 self.forget_deadlines(&arn);
+                self.forget_custody(&arn);
                 self.keys.remove(&arn);
                 self.look_for_litter(&arn);
             }
@@ -317,6 +362,10 @@ impl State {
             }
             Name::LastUse(_) => {}
             Name::Family(account, id) => self.change_family(account, id, None),
+            Name::KeyStore(name) => {
+                self.key_stores.remove(&name);
+                self.show_custody(&name);
+            }
         }
         Ok(())
     }
@@ -359,11 +408,56 @@ impl State {
         members.iter().for_each(|arn| self.note_deadlines(arn));
     }
 
+    /// Puts a key in its place, and its dates where time looks for them.
+    fn place(&mut self, version: Version, key: Key) {
+        let arn = key.arn;
+        self.forget_deadlines(&arn);
+        self.keys.insert(arn, (version, Arc::new(key)));
+        self.note_deadlines(&arn);
+    }
+
+    fn forget_custody(&mut self, arn: &KeyArn) {
+        if let Some(custody) = self.key(arn).and_then(|key| key.custody.clone()) {
+            self.held.remove(&((arn.account, arn.region, custody.store), *arn));
+        }
+    }
+
+    fn is_connected(&self, store: &StoreKey) -> bool {
+        self.key_stores.get(store).is_some_and(|(_, store)| store.connection == Connection::Connected)
+    }
+
+    /// Shows the keys of a store as its connection lets them be.
+    fn show_custody(&mut self, store: &StoreKey) {
+        let connected = self.is_connected(store);
+        let held: Vec<KeyArn> = self.keys_in(store).map(|key| key.arn).collect();
+        for arn in held {
+            if let Some((version, key)) = self.keys.get(&arn).cloned() {
+                let state = shown(key.state, connected);
+                if state != key.state {
+                    self.place(version, Key { state, ..Key::clone(&key) });
+                }
+            }
+        }
+    }
+
     fn forget_target(&mut self, name: &AliasKey) {
         if let Some((_, known)) = self.aliases.get(name) {
             let target = target_of(name, known);
             self.targets.remove(&(target, name.2.clone()));
         }
+    }
+}
+
+/// The state of a key in a custom key store. Its record holds Enabled or Disabled; which of the two is seen, and whether it is
+/// seen at all, is the connection's: so connecting a store writes one record, however many keys are in it.
+fn shown(state: lifecycle::State, connected: bool) -> lifecycle::State {
+    use lifecycle::State as S;
+    match (state, connected) {
+        (S::Enabled, false) => S::Unavailable { enabled: true },
+        (S::Disabled, false) => S::Unavailable { enabled: false },
+        (S::Unavailable { enabled: true }, true) => S::Enabled,
+        (S::Unavailable { enabled: false }, true) => S::Disabled,
+        (state, _) => state,
     }
 }
 

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use lifecycle::Timer;
 use store::Batch;
 
+use crate::connections::{Orphan, orphan};
 use crate::state::{Key, State};
 use crate::vault::Vault;
 
@@ -26,6 +27,8 @@ pub struct Due {
     pub timer: Timer,
     /// The change, with its records.
     pub batch: Batch,
+    /// What is to be destroyed outside when the change is durable.
+    pub orphan: Option<Orphan>,
 }
 
 /// What is due at `now`, at most 64 batches, deletions first and of each kind the longest overdue first; of a key and its
@@ -67,7 +70,8 @@ pub fn tick(
                 Timer::Expiry => expiry::batch(state, key, now, fresh()),
                 Timer::Rotation => rotation::batch(state, vault, key, now, fresh()),
             };
-            due.push(Due { key: key.arn, timer, batch });
+            let orphan = (timer == Timer::Deletion).then(|| orphan(state, key)).flatten();
+            due.push(Due { key: key.arn, timer, batch, orphan });
         }
     }
     due

@@ -1,20 +1,32 @@
-//! Key material under the root keyring: wrapped to be stored, and made ready for use.
+//! Key material and other secrets under the root keyring: wrapped to be stored, and made ready for use. Beside it, the way to what
+//! stands outside.
 
 use std::sync::Arc;
 
 use api::{KeyArn, KeySpec};
 use crypto::{KeyMaterial, Keyring, MaterialId, PreparedKey, WrappedMaterial};
+use zeroize::Zeroizing;
 
-use crate::state::{Key, Material};
+use crate::outside::{Access, Nowhere, Outside};
+use crate::state::{Key, KeyStore, KeyStoreKind, Material, StoreKey};
 
-/// What unwraps key material: the root keyring.
+/// What unwraps key material: the root keyring. And what reaches the key stores outside.
 #[derive(Clone)]
-pub struct Vault(Arc<Keyring>);
+pub struct Vault {
+    keyring: Arc<Keyring>,
+    outside: Arc<dyn Outside>,
+}
 
 impl Vault {
-    /// A vault over a keyring.
+    /// A vault over a keyring, with nothing outside.
     pub fn new(keyring: Keyring) -> Vault {
-        Vault(Arc::new(keyring))
+        Vault { keyring: Arc::new(keyring), outside: Arc::new(Nowhere) }
+    }
+
+    /// The same vault, with custom key stores outside.
+    #[must_use]
+    pub fn reaching(self, outside: Arc<dyn Outside>) -> Vault {
+        Vault { outside, ..self }
     }
 
     /// New material for `key`, wrapped, with a new ID.
@@ -28,7 +40,7 @@ impl Vault {
 
     /// Wraps material so that it can be stored; it opens only for the same key and material ID.
     pub(crate) fn wrap(&self, key: &KeyArn, id: MaterialId, material: &KeyMaterial) -> Material {
-        let wrapped = Some(self.0.wrap(material, &binding(key, id)));
+        let wrapped = Some(self.keyring.wrap(material, &binding(key, id)));
         Material { id, wrapped, rotated: None, import: None }
     }
 
@@ -40,10 +52,10 @@ impl Vault {
     pub(crate) fn name_import(&self, key: &mut Key, material: &KeyMaterial) -> Result<MaterialId, crypto::Error> {
         let bound = binding(&key.arn, NO_MATERIAL);
         let secret = match &key.import_secret {
-            Some(secret) => self.0.unwrap(secret, &bound)?,
+            Some(secret) => self.keyring.unwrap(secret, &bound)?,
             None => {
                 let secret = KeyMaterial::generate(KeySpec::SymmetricDefault)?;
-                key.import_secret = Some(self.0.wrap(&secret, &bound));
+                key.import_secret = Some(self.keyring.wrap(&secret, &bound));
                 secret
             }
         };
@@ -52,7 +64,7 @@ impl Vault {
 
     /// Seals a secret that is not stored, bound to `aad`.
     pub(crate) fn seal(&self, secret: &KeyMaterial, aad: &[u8]) -> WrappedMaterial {
-        self.0.wrap(secret, aad)
+        self.keyring.wrap(secret, aad)
     }
 
     /// Opens what [`Vault::seal`] made with the same `aad`.
@@ -60,7 +72,7 @@ impl Vault {
     /// # Errors
     /// The keyring's: it was not made here, or for something else.
     pub(crate) fn open(&self, sealed: &WrappedMaterial, aad: &[u8]) -> Result<KeyMaterial, crypto::Error> {
-        self.0.unwrap(sealed, aad)
+        self.keyring.unwrap(sealed, aad)
     }
 
     /// `key`'s material `id` made ready for use, if the key has such material. Unwrapped once, then kept with the key.
@@ -73,10 +85,48 @@ impl Vault {
         if let Some(known) = key.live.prepared(id) {
             return Ok(Some(known));
         }
-        let opened = self.0.unwrap(wrapped, &binding(&key.arn, id))?;
+        let opened = self.keyring.unwrap(wrapped, &binding(&key.arn, id))?;
         let prepared = Arc::new(PreparedKey::new(key.spec, &opened)?);
         key.live.keep(id, &prepared);
         Ok(Some(prepared))
+    }
+
+    /// What stands outside.
+    pub(crate) fn outside(&self) -> &dyn Outside {
+        self.outside.as_ref()
+    }
+
+    /// Wraps the secret of a custom key store; it opens only for the same store.
+    ///
+    /// # Errors
+    /// [`crypto::Error::Malformed`] where it is empty or longer than 4096 bytes.
+    pub(crate) fn wrap_secret(&self, store: &StoreKey, secret: &str) -> Result<WrappedMaterial, crypto::Error> {
+        self.keyring.wrap_secret(secret.as_bytes(), &store_binding(store))
+    }
+
+    /// Opens the secret of a custom key store for as long as `reach` takes.
+    ///
+    /// # Errors
+    /// The keyring's, when a stored secret does not open: a damaged store or the wrong keyring.
+    pub(crate) fn with_access<T>(
+        &self,
+        name: &StoreKey,
+        store: &KeyStore,
+        reach: impl FnOnce(&dyn Outside, Access<'_>) -> T,
+    ) -> Result<T, crypto::Error> {
+        let open = |wrapped: &WrappedMaterial| {
+            let bytes = self.keyring.unwrap_secret(wrapped, &store_binding(name))?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| crypto::Error::Malformed)?;
+            Ok::<_, crypto::Error>(Zeroizing::new(text.to_owned()))
+        };
+        Ok(match &store.kind {
+            KeyStoreKind::CloudHsm { cluster, password, .. } => {
+                reach(self.outside(), Access::Hsm { cluster, password: &open(password)? })
+            }
+            KeyStoreKind::External { endpoint, path, access_key, secret, .. } => {
+                reach(self.outside(), Access::Xks { endpoint, path, access_key, secret: &open(secret)? })
+            }
+        })
     }
 }
 
@@ -90,4 +140,9 @@ fn binding(key: &KeyArn, id: MaterialId) -> Vec<u8> {
     aad.extend_from_slice(&key.key.to_bytes());
     aad.extend_from_slice(&id.0);
     aad
+}
+
+/// What a custom key store's secret is bound to.
+fn store_binding((account, region, id): &StoreKey) -> Vec<u8> {
+    format!("key-store/{account}/{region}/{id}").into_bytes()
 }

@@ -161,8 +161,17 @@ pub struct KeyMetadata {
     /// Whether imported material expires; only while there is some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration_model: Option<&'static str>,
-    /// `AWS_KMS` or `EXTERNAL`.
+    /// `AWS_KMS` and so on.
     pub origin: &'static str,
+    /// Only of a key in a custom key store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_key_store_id: Option<String>,
+    /// Only of a key in a CloudHSM key store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloud_hsm_cluster_id: Option<String>,
+    /// Only of a key in an external key store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xks_key_configuration: Option<XksKeyConfiguration>,
     /// `CUSTOMER`: all our keys are customer managed.
     pub key_manager: &'static str,
     /// The older name of `key_spec`.
@@ -195,6 +204,14 @@ pub struct KeyMetadata {
     /// The material that encrypts today, 64 hex digits; absent before a first import.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_key_material_id: Option<String>,
+}
+
+/// The key of an external key manager that stands behind a KMS key.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct XksKeyConfiguration {
+    /// Its ID there.
+    pub id: String,
 }
 
 /// The family of a multi-Region key.

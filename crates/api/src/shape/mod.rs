@@ -8,6 +8,7 @@ pub mod cryptographic;
 pub mod data_keys;
 pub mod grants;
 pub mod imports;
+pub mod key_stores;
 pub mod keys;
 pub mod lifecycle;
 pub mod macs;

@@ -12,6 +12,7 @@ use crypto::{BlobHeader, EncryptionContext, MaterialId, PreparedKey};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::custody;
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
 use crate::fault::{
@@ -239,7 +240,13 @@ pub(super) fn seal(
     let header = BlobHeader { account: key.arn.account, key: key.arn.key, material };
     let prepared = prepared(asked, key, material)?.ok_or(Fault::internal())?;
     let cipher = prepared.cipher().map_err(|_| Fault::internal())?;
-    Ok((cipher.seal(&header, &canonical(context), plaintext), material))
+    let context = canonical(context);
+    let blob = cipher.seal(&header, &context, plaintext);
+    let blob = match &key.custody {
+        None => blob,
+        Some(custody) => custody::seal(asked, key, custody, &custody::bound(&header, &context), &blob)?,
+    };
+    Ok((blob, material))
 }
 
 /// Opens a source whose key the caller may use; names the material of a symmetric encryption key.
@@ -258,7 +265,14 @@ fn open(
         Some(header) => {
             let prepared = prepared(asked, key, header.material)?.ok_or(INVALID_CIPHERTEXT)?;
             let cipher = prepared.cipher().map_err(|_| INVALID_CIPHERTEXT)?;
-            cipher.open(ciphertext, &canonical(source.context))
+            let context = canonical(source.context);
+            match &key.custody {
+                None => cipher.open(ciphertext, &context),
+                Some(custody) => {
+                    let bound = custody::bound(header, &context);
+                    cipher.open(&custody::open(asked, key, custody, &bound, ciphertext)?, &context)
+                }
+            }
         }
         None => current(asked, key)?.decrypt(source.algorithm, ciphertext),
     };

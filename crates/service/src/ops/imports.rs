@@ -197,7 +197,7 @@ fn answer(key: &Key, id: Option<MaterialId>) -> Imported {
 fn check_origin(key: &Key) -> Result<(), Fault> {
     match key.origin {
         Origin::External => Ok(()),
-        Origin::AwsKms => Err(wrong_origin(&key.arn, key.origin)),
+        Origin::AwsKms | Origin::CloudHsm | Origin::ExternalKeyStore => Err(wrong_origin(&key.arn, key.origin)),
     }
 }
 

@@ -13,11 +13,11 @@ use lifecycle::State;
 use serde_json::{Value, json};
 use trail::record::aws_date;
 
-use super::{listed, policies, tags};
+use super::{custody, listed, policies, tags};
 use crate::authorize::{self, Asks, NewKey};
 use crate::decide::{Asked, Change, Done};
 use crate::fault::{invalid_key_id, limit_exceeded, no_such_spec};
-use crate::state::{Family, Key, Material, Name, Origin, encode_key, member};
+use crate::state::{Family, Key, Material, Name, Origin, State as Keys, encode_key, member};
 
 /// Keys of an account in a Region, keys pending deletion included. Source: AWS KMS quotas.
 const KEYS_PER_REGION: usize = 100_000;
@@ -50,23 +50,8 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     if !spec.is_offered_in(call.region) {
         return Err(no_such_spec(spec));
     }
-    let origin = match request.origin {
-        "EXTERNAL" => Origin::External,
-        "AWS_KMS" => Origin::AwsKms,
-        store => {
-            let named = request.custom_key_store.as_deref();
-            return Err(named.map_or_else(
-                || Fault::validation(format!("CustomKeyStoreId is required when Origin is {store}.")),
-                |named| {
-                    Fault::new("CustomKeyStoreNotFoundException", format!("Custom key store {named} does not exist."))
-                },
-            ));
-        }
-    };
-    if request.custom_key_store.is_some() || request.xks_key.is_some() {
-        let text = format!("CustomKeyStoreId and XksKeyId are not valid with Origin {}.", request.origin);
-        return Err(Fault::validation(text));
-    }
+    let origin = Origin::named(request.origin).ok_or(Fault::internal())?;
+    let place = custody::place(asked, &request, origin, spec)?;
     let tags = tags::merged(&BTreeMap::new(), &request.tags)?;
     check_quota(asked, call.caller.account, call.region)?;
 
@@ -79,7 +64,7 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
         None => policy::default_key_policy(arn.account, arn.region.partition()),
     };
     let state = match origin {
-        Origin::AwsKms => State::Enabled,
+        Origin::AwsKms | Origin::CloudHsm | Origin::ExternalKeyStore => State::Enabled,
         Origin::External => State::PendingImport,
     };
     let document = policies::accepted(&policy)?;
@@ -90,15 +75,25 @@ pub(super) fn create_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     key.origin = origin;
     key.tags = tags;
     policies::check_lockout(asked, &key, asks)?;
-    // Last, since nothing else here takes as long.
-    if origin == Origin::AwsKms {
+    // Last, since nothing else here takes as long, and what is made outside is not taken back.
+    if origin != Origin::External {
         key.material = vec![asked.vault.generate(&key).map_err(|_| no_such_spec(spec))?];
+    }
+    if let Some(place) = &place {
+        key.custody = Some(place.make(asked, arn)?);
     }
 
     asked.note_key(arn);
-    let metadata = metadata(&key, asked.state.family(&arn).as_ref());
+    if let Some(data) = custody::recorded(asked.state, &key) {
+        asked.note_additional(&data);
+    }
+    let metadata = metadata(asked.state, &key, asked.state.family(&arn).as_ref());
     let shown = json!({ "keyMetadata": recorded(&metadata, &key) });
     let change = Change::on(Name::Key(arn), None).put(Name::Key(arn), encode_key(&key));
+    let change = match &place {
+        None => change,
+        Some(place) => place.hold(change),
+    };
     Ok(Done::answer(&WithMetadata { key_metadata: metadata }).changing(change).showing(&shown))
 }
 
@@ -116,7 +111,7 @@ pub(super) fn describe_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     let request: OfKey<'_> = asked.request()?;
     let key = asked.key(&request.key, Asks::default())?;
     let family = asked.state.family(&key.arn);
-    Ok(Done::answer(&WithMetadata { key_metadata: metadata(&key, family.as_ref()) }))
+    Ok(Done::answer(&WithMetadata { key_metadata: metadata(asked.state, &key, family.as_ref()) }))
 }
 
 pub(super) fn list_keys(asked: &Asked<'_>) -> Result<Done, Fault> {
@@ -154,7 +149,7 @@ pub(super) fn of<T>(key: &Key, usage: KeyUsage, algorithms: &'static [T]) -> &'s
 }
 
 /// What `key`, of `family`, is.
-pub(super) fn metadata(key: &Key, family: Option<&Family>) -> KeyMetadata {
+pub(super) fn metadata(state: &Keys, key: &Key, family: Option<&Family>) -> KeyMetadata {
     use KeyUsage::{EncapsulateDecapsulate, EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
     let deletion_date = match key.state {
         State::PendingDeletion { deletion_date } => Some(Epoch(deletion_date)),
@@ -174,6 +169,7 @@ pub(super) fn metadata(key: &Key, family: Option<&Family>) -> KeyMetadata {
     // Of the material that belongs to the key for good; one that waits for its rotation does not yet.
     let expiry = key.material.iter().filter_map(Material::expiry).min();
     let imported = key.origin == Origin::External && key.material.iter().any(|material| material.wrapped.is_some());
+    let (store, cluster, external) = custody::shown(state, key);
     KeyMetadata {
         aws_account_id: key.arn.account.to_string(),
         key_id: key.arn.key.to_string(),
@@ -187,6 +183,9 @@ pub(super) fn metadata(key: &Key, family: Option<&Family>) -> KeyMetadata {
         valid_to: expiry.map(Epoch),
         expiration_model: imported.then(|| authorize::expiration_model(expiry.is_some())),
         origin: key.origin.as_str(),
+        custom_key_store_id: store,
+        cloud_hsm_cluster_id: cluster,
+        xks_key_configuration: external,
         key_manager: "CUSTOMER",
         customer_master_key_spec: key.spec,
         key_spec: key.spec,
@@ -198,10 +197,10 @@ pub(super) fn metadata(key: &Key, family: Option<&Family>) -> KeyMetadata {
         multi_region: key.multi_region,
         multi_region_configuration: family,
         pending_deletion_window_in_days: window,
-        // Only symmetric encryption keys show it.
+        // Only symmetric encryption keys show it that are kept here.
         current_key_material_id: key
             .current_material()
-            .filter(|_| key.spec == KeySpec::SymmetricDefault)
+            .filter(|_| key.spec == KeySpec::SymmetricDefault && key.custody.is_none())
             .map(|id| id.to_string()),
     }
 }

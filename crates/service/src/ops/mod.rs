@@ -4,10 +4,12 @@
 
 mod aliases;
 mod cryptographic;
+pub(crate) mod custody;
 mod data_keys;
 mod grants;
 mod identity;
 mod imports;
+mod key_stores;
 mod keys;
 mod lifecycle;
 mod macs;
@@ -31,17 +33,22 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Result<Done, Fault> {
     let row = asked.call.operation;
     match (row.service, row.name) {
         (Service::Kms, "CancelKeyDeletion") => lifecycle::cancel_key_deletion(asked),
+        (Service::Kms, "ConnectCustomKeyStore") => key_stores::connect_custom_key_store(asked),
         (Service::Kms, "CreateAlias") => aliases::create_alias(asked),
+        (Service::Kms, "CreateCustomKeyStore") => key_stores::create_custom_key_store(asked),
         (Service::Kms, "CreateGrant") => grants::create_grant(asked),
         (Service::Kms, "CreateKey") => keys::create_key(asked),
         (Service::Kms, "Decapsulate") => shared_secrets::decapsulate(asked),
         (Service::Kms, "Decrypt") => cryptographic::decrypt(asked),
         (Service::Kms, "DeleteAlias") => aliases::delete_alias(asked),
+        (Service::Kms, "DeleteCustomKeyStore") => key_stores::delete_custom_key_store(asked),
         (Service::Kms, "DeleteImportedKeyMaterial") => imports::delete_imported_key_material(asked),
         (Service::Kms, "DeriveSharedSecret") => shared_secrets::derive_shared_secret(asked),
+        (Service::Kms, "DescribeCustomKeyStores") => key_stores::describe_custom_key_stores(asked),
         (Service::Kms, "DescribeKey") => keys::describe_key(asked),
         (Service::Kms, "DisableKey") => lifecycle::disable_key(asked),
         (Service::Kms, "DisableKeyRotation") => rotation::disable_key_rotation(asked),
+        (Service::Kms, "DisconnectCustomKeyStore") => key_stores::disconnect_custom_key_store(asked),
         (Service::Kms, "EnableKey") => lifecycle::enable_key(asked),
         (Service::Kms, "EnableKeyRotation") => rotation::enable_key_rotation(asked),
         (Service::Kms, "Encapsulate") => shared_secrets::encapsulate(asked),
@@ -78,6 +85,7 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Result<Done, Fault> {
         (Service::Kms, "TagResource") => tags::tag_resource(asked),
         (Service::Kms, "UntagResource") => tags::untag_resource(asked),
         (Service::Kms, "UpdateAlias") => aliases::update_alias(asked),
+        (Service::Kms, "UpdateCustomKeyStore") => key_stores::update_custom_key_store(asked),
         (Service::Kms, "UpdateKeyDescription") => keys::update_key_description(asked),
         (Service::Kms, "UpdatePrimaryRegion") => multi_region::update_primary_region(asked),
         (Service::Kms, "Verify") => signing::verify(asked),

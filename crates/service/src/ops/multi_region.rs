@@ -69,7 +69,7 @@ pub(super) fn replicate_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     policies::check_lockout(asked, &replica, asks)?;
 
     let family = family.with(region);
-    let metadata = keys::metadata(&replica, Some(&family));
+    let metadata = keys::metadata(asked.state, &replica, Some(&family));
     let shown = keys::recorded(&metadata, &replica);
     let created =
         record::by_kms("CreateKey", arn, asked.call.now, asked.call.request_id, &json!({ "keyMetadata": shown }));

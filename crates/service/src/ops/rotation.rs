@@ -98,6 +98,7 @@ pub(super) fn rotate_key_on_demand(asked: &Asked<'_>) -> Result<Done, Fault> {
             let next = key.next_material.clone().filter(|_| shared::can_rotate(asked.state, &key));
             next.ok_or_else(|| no_material_pending(&key))?
         }
+        Origin::CloudHsm | Origin::ExternalKeyStore => return Err(wrong_origin(&key.arn, key.origin)),
     };
     let mut id = [0; 16];
     crypto::random(&mut id);
@@ -185,6 +186,6 @@ fn check_automatic(key: &Key) -> Result<(), Fault> {
     check_spec(key)?;
     match key.origin {
         Origin::AwsKms => Ok(()),
-        Origin::External => Err(wrong_origin(&key.arn, key.origin)),
+        Origin::External | Origin::CloudHsm | Origin::ExternalKeyStore => Err(wrong_origin(&key.arn, key.origin)),
     }
 }

@@ -8,6 +8,8 @@ use crypto::{MaterialId, PreparedKey, WrappedMaterial};
 use lifecycle::{RotationPeriod, Timer};
 use serde::{Deserialize, Serialize};
 
+use super::KeyStoreId;
+use crate::outside::Backing;
 use crate::rotation::RotationKind;
 
 /// One version of a key's material.
@@ -147,7 +149,16 @@ pub struct Key {
     pub import_secret: Option<WrappedMaterial>,
     /// Automatic rotation; `None` while it is switched off.
     pub rotation: Option<Schedule>,
+    /// Where the key is, if it is not here.
+    pub(crate) custody: Option<Custody>,
     pub(crate) live: Arc<Live>,
+}
+
+/// A key's place in a custom key store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Custody {
+    pub(crate) store: KeyStoreId,
+    pub(crate) backing: Backing,
 }
 
 /// Where a key's material comes from.
@@ -159,6 +170,12 @@ pub enum Origin {
     /// To be imported.
     #[serde(rename = "EXTERNAL")]
     External,
+    /// Made in a cluster of hardware security modules.
+    #[serde(rename = "AWS_CLOUDHSM")]
+    CloudHsm,
+    /// Kept by an external key manager.
+    #[serde(rename = "EXTERNAL_KEY_STORE")]
+    ExternalKeyStore,
 }
 
 impl Origin {
@@ -167,7 +184,16 @@ impl Origin {
         match self {
             Origin::AwsKms => "AWS_KMS",
             Origin::External => "EXTERNAL",
+            Origin::CloudHsm => "AWS_CLOUDHSM",
+            Origin::ExternalKeyStore => "EXTERNAL_KEY_STORE",
         }
+    }
+
+    /// The origin that AWS spells like this.
+    pub fn named(text: &str) -> Option<Origin> {
+        [Origin::AwsKms, Origin::External, Origin::CloudHsm, Origin::ExternalKeyStore]
+            .into_iter()
+            .find(|origin| origin.as_str() == text)
     }
 }
 
@@ -196,6 +222,7 @@ impl Key {
             next_material: None,
             import_secret: None,
             rotation: None,
+            custody: None,
             live: Arc::default(),
         }
     }

@@ -1,15 +1,15 @@
 //! The store's keys.
 
-use api::{AccountId, AliasArn, GrantId, KeyArn, KeyId};
+use api::{AccountId, AliasArn, GrantId, KeyArn, KeyId, Region};
 
 use super::grant::Slot;
 use super::record::printable;
-use super::{AliasKey, Corrupt};
+use super::{AliasKey, Corrupt, StoreKey};
 
 /// A key of the store: which record it names.
 ///
 /// `key/<key ARN>`, `alias/<alias ARN>`, `grant/<key ARN>/<slot>`, `tombstone/<key ARN>`, `last-use/<key ARN>`,
-/// `family/<account>/<key ID>`: text, so that a store can be read by eye.
+/// `family/<account>/<key ID>`, `key-store/<account>/<Region>/<ID>`: text, so that a store can be read by eye.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
     Key(KeyArn),
@@ -19,6 +19,7 @@ pub(crate) enum Name {
     LastUse(KeyArn),
     /// Of a multi-Region key, whichever Region it is in.
     Family(AccountId, KeyId),
+    KeyStore(StoreKey),
 }
 
 impl Name {
@@ -33,6 +34,7 @@ impl Name {
             Name::Tombstone(arn) => format!("tombstone/{arn}"),
             Name::LastUse(arn) => format!("last-use/{arn}"),
             Name::Family(account, key) => format!("family/{account}/{key}"),
+            Name::KeyStore((account, region, id)) => format!("key-store/{account}/{region}/{id}"),
         };
         text.into_bytes()
     }
@@ -54,6 +56,15 @@ impl Name {
                 let (arn, slot) = rest.rsplit_once('/').ok_or_else(unknown)?;
                 let slot: GrantId = slot.parse().map_err(|_| unknown())?;
                 Ok(Name::Grant(arn.parse().map_err(|_| unknown())?, Slot(slot.0)))
+            }
+            "key-store" => {
+                let mut parts = rest.split('/');
+                let (account, region, id) = (parts.next(), parts.next(), parts.next());
+                let parsed = || {
+                    let region: Region = region?.parse().ok()?;
+                    Some((account?.parse().ok()?, region, id?.parse().ok()?))
+                };
+                parsed().filter(|_| parts.next().is_none()).map(Name::KeyStore).ok_or_else(unknown)
             }
             "alias" => match api::KeyRef::parse(rest) {
                 Ok(api::KeyRef::AliasArn(arn)) => Ok(Name::Alias((arn.account, arn.region, arn.alias))),

@@ -5,13 +5,18 @@
 
 use std::sync::Arc;
 
+use api::shape::key_stores::ConnectionErrorCode;
 use api::{KeyArn, KeySpec, KeyUsage, Timestamp};
 use crypto::{MaterialId, WrappedMaterial};
 use lifecycle::{PendingWindow, RotationPeriod};
 use serde::{Deserialize, Serialize};
 
 use super::key::Live;
-use super::{Alias, Corrupt, Import, Key, LastUse, Material, Origin, Rotated, Schedule, Tombstone};
+use super::{
+    Alias, Connection, Corrupt, Custody, Import, Key, KeyStore, KeyStoreKind, LastUse, Material, Origin, Rotated,
+    Schedule, StoreKey, Tombstone,
+};
+use crate::outside::Backing;
 
 /// Version of every record written today.
 pub(crate) const RECORD_VERSION: u8 = 2;
@@ -58,6 +63,54 @@ struct KeyRecord {
     import_secret: Option<String>,
     #[serde(default)]
     rotation: Option<ScheduleRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    custody: Option<CustodyRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CustodyRecord {
+    store: String,
+    backing: BackingRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+enum BackingRecord {
+    Hsm(String),
+    Xks(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyStoreRecord {
+    v: u8,
+    name: String,
+    created: Timestamp,
+    kind: KeyStoreKindRecord,
+    connection: ConnectionRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+enum KeyStoreKindRecord {
+    CloudHsm {
+        cluster: String,
+        trust_anchor: String,
+        password: String,
+    },
+    External {
+        endpoint: String,
+        path: String,
+        connectivity: String,
+        vpc: Option<(String, Option<String>)>,
+        access_key: String,
+        secret: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+enum ConnectionRecord {
+    Disconnected,
+    Connecting,
+    Connected,
+    Failed(ConnectionErrorCode),
 }
 
 /// The only spec of version 1.
@@ -146,6 +199,13 @@ pub(crate) fn encode_key(key: &Key) -> Vec<u8> {
         rotation: key
             .rotation
             .map(|schedule| ScheduleRecord { period_days: schedule.period.days(), next: schedule.next }),
+        custody: key.custody.as_ref().map(|custody| CustodyRecord {
+            store: custody.store.to_string(),
+            backing: match &custody.backing {
+                Backing::Hsm { id } => BackingRecord::Hsm(hex(id)),
+                Backing::Xks { id } => BackingRecord::Xks(id.clone()),
+            },
+        }),
     })
 }
 
@@ -174,6 +234,19 @@ pub(super) fn decode_key(name: &[u8], value: &[u8], arn: KeyArn, live: Arc<Live>
         Ok(Schedule { period, next })
     });
     let rotation = rotation.transpose()?;
+    let custody = match record.custody {
+        None => None,
+        Some(CustodyRecord { store, backing }) => Some(Custody {
+            store: store.parse().map_err(|()| corrupt(format!("`{store}` is no ID of a custom key store")))?,
+            backing: match backing {
+                BackingRecord::Xks(id) => Backing::Xks { id },
+                BackingRecord::Hsm(id) => {
+                    let bytes = unhex(&id).and_then(|bytes| bytes.try_into().ok());
+                    Backing::Hsm { id: bytes.ok_or_else(|| corrupt(format!("`{id}` is no ID of a key in an HSM")))? }
+                }
+            },
+        }),
+    };
     let policy = policy::Document::parse(&record.policy).map_err(|error| corrupt(error.to_string()))?;
     Ok(Key {
         arn,
@@ -191,6 +264,7 @@ pub(super) fn decode_key(name: &[u8], value: &[u8], arn: KeyArn, live: Arc<Live>
         next_material,
         import_secret,
         rotation,
+        custody,
         live,
     })
 }
@@ -221,6 +295,67 @@ fn decode_material(record: MaterialRecord, corrupt: &impl Fn(String) -> Corrupt)
 fn decode_wrapped(text: &str, corrupt: &impl Fn(String) -> Corrupt) -> Result<WrappedMaterial, Corrupt> {
     let bytes = unhex(text).ok_or_else(|| corrupt("wrapped material is not hex".to_owned()))?;
     WrappedMaterial::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))
+}
+
+pub(crate) fn encode_key_store(store: &KeyStore) -> Vec<u8> {
+    let wrapped = |secret: &WrappedMaterial| hex(secret.as_bytes());
+    encode(&KeyStoreRecord {
+        v: RECORD_VERSION,
+        name: store.name.clone(),
+        created: store.created,
+        kind: match &store.kind {
+            KeyStoreKind::CloudHsm { cluster, trust_anchor, password } => KeyStoreKindRecord::CloudHsm {
+                cluster: cluster.clone(),
+                trust_anchor: trust_anchor.clone(),
+                password: wrapped(password),
+            },
+            KeyStoreKind::External { endpoint, path, connectivity, vpc, access_key, secret } => {
+                KeyStoreKindRecord::External {
+                    endpoint: endpoint.clone(),
+                    path: path.clone(),
+                    connectivity: connectivity.clone(),
+                    vpc: vpc.clone(),
+                    access_key: access_key.clone(),
+                    secret: wrapped(secret),
+                }
+            }
+        },
+        connection: match store.connection {
+            Connection::Disconnected => ConnectionRecord::Disconnected,
+            Connection::Connecting => ConnectionRecord::Connecting,
+            Connection::Connected => ConnectionRecord::Connected,
+            Connection::Failed(code) => ConnectionRecord::Failed(code),
+        },
+    })
+}
+
+pub(super) fn decode_key_store(name: &[u8], value: &[u8], (_, _, id): &StoreKey) -> Result<KeyStore, Corrupt> {
+    let record: KeyStoreRecord = decode(name, value)?;
+    let corrupt = |why: String| Corrupt::Record { key: printable(name), why };
+    let wrapped = |text: &str| {
+        let bytes = unhex(text).ok_or_else(|| corrupt("a wrapped secret is not hex".to_owned()))?;
+        WrappedMaterial::from_bytes(&bytes).map_err(|error| corrupt(error.to_string()))
+    };
+    Ok(KeyStore {
+        id: id.clone(),
+        name: record.name,
+        created: record.created,
+        kind: match record.kind {
+            KeyStoreKindRecord::CloudHsm { cluster, trust_anchor, password } => {
+                KeyStoreKind::CloudHsm { cluster, trust_anchor, password: wrapped(&password)? }
+            }
+            KeyStoreKindRecord::External { endpoint, path, connectivity, vpc, access_key, secret } => {
+                let secret = wrapped(&secret)?;
+                KeyStoreKind::External { endpoint, path, connectivity, vpc, access_key, secret }
+            }
+        },
+        connection: match record.connection {
+            ConnectionRecord::Disconnected => Connection::Disconnected,
+            ConnectionRecord::Connecting => Connection::Connecting,
+            ConnectionRecord::Connected => Connection::Connected,
+            ConnectionRecord::Failed(code) => Connection::Failed(code),
+        },
+    })
 }
 
 pub(crate) fn encode_alias(alias: &Alias) -> Vec<u8> {

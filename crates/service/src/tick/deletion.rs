@@ -6,6 +6,7 @@ use serde_json::json;
 use store::{Batch, BatchId};
 
 use crate::decide::Change;
+use crate::ops::custody;
 use crate::record::ServiceEvent;
 use crate::shared::replace;
 use crate::state::{Key, Name, State, Tombstone, encode_family, encode_tombstone, member};
@@ -29,7 +30,12 @@ pub(super) fn batch(state: &State, key: &Key, now: Timestamp, id: [u8; 16]) -> B
         change = change.and(departure(state, arn, now));
     }
     // Source: AWS KMS Developer Guide, CloudTrail example of DeleteKey.
-    let event = ServiceEvent { name: "DeleteKey", key: arn, details: json!({ "keyId": arn.key.to_string() }) };
+    let event = ServiceEvent {
+        name: "DeleteKey",
+        key: arn,
+        details: json!({ "keyId": arn.key.to_string() }),
+        additional: custody::recorded(state, key),
+    };
     change.into_batch(BatchId(id), vec![event.record(now, id)])
 }
 

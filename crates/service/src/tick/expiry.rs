@@ -16,7 +16,7 @@ pub(super) fn batch(state: &State, key: &Key, now: Timestamp, id: [u8; 16]) -> B
     let (change, followed) = shared::change(state, key, &new, now);
     // Source: AWS KMS Developer Guide, CloudTrail example of DeleteExpiredKeyMaterial.
     let details = json!({ "keyId": arn.key.to_string() });
-    let event = ServiceEvent { name: "DeleteExpiredKeyMaterial", key: arn, details };
+    let event = ServiceEvent { name: "DeleteExpiredKeyMaterial", key: arn, details, additional: None };
     let records = std::iter::once(event.record(now, id)).chain(followed).collect();
     change.into_batch(BatchId(id), records)
 }
