@@ -213,10 +213,13 @@ mod tests {
             changed
         };
         // A version of the future, an account of more than 12 digits, a key ID with an unknown flag.
-        for bad in [with(0, 0), with(0, 2), with(1, 1), with(9, 2), blob[..blob.len() - 1].to_vec(), Vec::new()] {
+        for bad in [with(0, 0), with(0, 2), with(1, 1), with(9, 2), blob[..HEADER_BYTES].to_vec(), Vec::new()] {
             assert!(matches!(header(&bad), Err(Error::Malformed)));
         }
-        assert!(matches!(cipher(1).open(&with(0, 2), &EncryptionContext::empty()), Err(Error::Malformed)));
+        // Custom key stores may seal shorter than a cipher of ours, which takes none of those.
+        for bad in [&with(0, 2), &blob[..blob.len() - 1]] {
+            assert!(matches!(cipher(1).open(bad, &EncryptionContext::empty()), Err(Error::Malformed)));
+        }
     }
 
     /// A blob of the first released form: it must open for as long as there are keys.

@@ -4,6 +4,8 @@ pub(crate) mod ecc;
 pub(crate) mod ed25519;
 pub(crate) mod hmac;
 pub(crate) mod rsa;
+#[cfg(test)]
+mod vectors;
 
 use api::{
     EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, KeySpec, MacAlgorithm, SigningAlgorithm,

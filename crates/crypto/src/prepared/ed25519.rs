@@ -25,7 +25,7 @@ pub(crate) fn generate() -> Result<Zeroizing<Vec<u8>>, Error> {
 
 /// A key pair that somebody else made, from PKCS #8 of either version.
 pub(crate) fn import(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-    if !der::is_one_sequence(bytes) {
+    if der::sequence(bytes).is_none() {
         return Err(Error::Malformed);
     }
     pkcs8(&Ed25519KeyPair::from_pkcs8(bytes).map_err(|_| Error::Malformed)?)
@@ -65,6 +65,13 @@ impl Ed25519 {
             }
             _ => Err(UNSUPPORTED),
         }
+    }
+
+    /// The same key with the public half of another, to verify published signatures, whose private keys are not.
+    #[cfg(test)]
+    pub(crate) fn with_public(self, public: &[u8]) -> Ed25519 {
+        let verifying = ParsedPublicKey::new(&ED25519, public).expect("published keys are well-formed");
+        Ed25519 { verifying, ..self }
     }
 }
 

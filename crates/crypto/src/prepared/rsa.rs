@@ -36,7 +36,7 @@ pub(crate) fn generate(spec: KeySpec) -> Result<Zeroizing<Vec<u8>>, Error> {
 
 /// A key pair that somebody else made, from PKCS #8: two primes that belong together, and a modulus as long as `spec` says.
 pub(crate) fn import(spec: KeySpec, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-    if !der::is_one_sequence(bytes) {
+    if der::sequence(bytes).is_none() {
         return Err(Error::Malformed);
     }
     pkcs8(&parse(spec, bytes)?)
@@ -101,6 +101,12 @@ impl Rsa {
         let digest = message.digest(self.spec, scheme.digest)?;
         let key = ParsedPublicKey::new(scheme.verifying, &self.public).map_err(|_| Error::Library)?;
         key.verify_digest_sig(&digest, signature).map_err(|_| Error::Tampered)
+    }
+
+    /// The same key with the public half of another, to verify published signatures, whose private keys are not.
+    #[cfg(test)]
+    pub(crate) fn with_public(self, public: &[u8]) -> Rsa {
+        Rsa { public: public.to_vec(), ..self }
     }
 
     fn oaep(&self, algorithm: EncryptionAlgorithm) -> Result<&'static OaepAlgorithm, Error> {
