@@ -21,37 +21,38 @@ pub(crate) struct Words([u64; 4]);
 
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-impl Words {
-    fn word(&mut self, lane: usize, word: u64) {
-        let mixed = (self.0[lane] ^ word).wrapping_mul(ODD);
-        self.0[lane] = mixed ^ (mixed >> 32);
-    }
+fn mixed(lane: u64, word: u64) -> u64 {
+    (lane.rotate_left(29) ^ word).wrapping_mul(ODD)
 }
 
 impl Hasher for Words {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
+        let Words([mut a, mut b, mut c, mut d]) = *self;
         let (blocks, rest) = bytes.as_chunks::<32>();
         for block in blocks {
-            let (words, _) = block.as_chunks::<8>();
-            for (lane, word) in words.iter().enumerate() {
-                self.word(lane, u64::from_le_bytes(*word));
-            }
+            let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| block[at * 8 + byte]));
+            a = mixed(a, word(0));
+            b = mixed(b, word(1));
+            c = mixed(c, word(2));
+            d = mixed(d, word(3));
         }
         let (words, rest) = rest.as_chunks::<8>();
-        for (lane, word) in words.iter().enumerate() {
-            self.word(lane, u64::from_le_bytes(*word));
+        for word in words {
+            a = mixed(a, u64::from_le_bytes(*word));
         }
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);
-        self.word(3, u64::from_le_bytes(last));
+        d = mixed(d, u64::from_le_bytes(last));
+        *self = Words([a, b, c, d]);
     }
 
     fn write_u32(&mut self, number: u32) {
-        self.word(0, number.into());
+        self.0[0] = mixed(self.0[0], number.into());
     }
 
     fn write_usize(&mut self, number: usize) {
-        self.word(0, number as u64);
+        self.0[0] = mixed(self.0[0], number as u64);
     }
 
     fn finish(&self) -> u64 {

@@ -28,14 +28,14 @@ use jiff::Timestamp;
 use memchr::memchr;
 use memchr::memmem::Finder;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::Event;
 use crate::hash::ByWords;
 use crate::selection::Selection;
 use crate::tally::{Batch, EventId, Noted, Registry, uuid};
-use crate::usage::Usage;
+use crate::usage::Caller;
 
 const HEAD: &[u8] = br#""eventVersion":""#;
 const KMS: &[u8] = b"kms.amazonaws.com";
@@ -103,9 +103,7 @@ impl Shortcut {
             for ahead in self.head.find_iter(block(HEAD)) {
                 let start = at + ahead - 1;
                 if start > 0 {
-                    if !body[..=start].ends_with(b"},{") {
-                        return None;
-                    }
+                    let [.., b'}', b',', b'{'] = body[..=start] else { return None };
                     while mentioned.next_if(|mention| *mention < start).is_some() {
                         mentions = true;
                     }
@@ -310,28 +308,6 @@ impl Memory {
     }
 }
 
-/// What of a middle [`Usage`] depends on, as it is spelt.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Asked<'a> {
-    #[serde(borrow)]
-    error_code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error_message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    request_parameters: Option<&'a RawValue>,
-    #[serde(borrow)]
-    response_elements: Option<&'a RawValue>,
-}
-
-impl Asked<'_> {
-    fn meaning(&self) -> Vec<u8> {
-        let all = [self.error_code, self.error_message, self.request_parameters, self.response_elements];
-        let all = all.map(|value| value.map_or("", |value| value.get()));
-        ["middle", all[0], all[1], all[2], all[3]].join("\0").into_bytes()
-    }
-}
-
 /// What a head says about the caller, if it is well-formed.
 fn head_meaning(head: &[u8]) -> Option<Vec<u8>> {
     let whole = [head, LEAST].concat();
@@ -339,64 +315,73 @@ fn head_meaning(head: &[u8]) -> Option<Vec<u8>> {
     let event = Event::parse(&whole).ok()?;
     let identity = &event.user_identity;
     let (invoked_by, account) = (identity.invoked_by.as_deref(), identity.account_id.as_deref());
-    serde_json::to_vec(&("head", Usage::of(&event).caller.principal, invoked_by, account)).ok()
+    serde_json::to_vec(&("head", Caller::of(&event).principal, invoked_by, account)).ok()
 }
 
 /// What a middle says about the request, if it is well-formed.
 fn middle_meaning(middle: &[u8]) -> Option<Vec<u8>> {
     let whole = [b"{", middle, LEAST].concat();
-    members(&whole, &MIDDLE_MEMBERS)?;
+    let members = members(&whole, &MIDDLE_MEMBERS)?;
     Event::parse(&whole).ok()?;
-    serde_json::from_slice::<Asked<'_>>(&whole).ok().map(|asked| asked.meaning())
+    let mut meaning = b"middle".to_vec();
+    for (name, value) in members {
+        // What an event says about keys depends on nothing else. A value ends where it ends, so no two requests are spelt alike.
+        if !matches!(name, "userAgent" | "additionalEventData") {
+            meaning.push(b'\n');
+            meaning.extend([name, value.get()].concat().bytes());
+        }
+    }
+    Some(meaning)
 }
 
 /// The least that must follow a head or a middle to make an event of it.
 const LEAST: &[u8] = br#""eventTime":"2026-01-01T00:00:00Z","eventSource":"kms.amazonaws.com","eventName":""}"#;
 const LEAST_MEMBERS: usize = 3;
 
-/// Whether the members of `whole`, one JSON object, are of these names, but for the last ones, which are [`LEAST`]'s.
+/// The members of `whole`, one JSON object, if they are of these names, but for the last ones, which are [`LEAST`]'s.
 ///
 /// If they are, what stands before [`LEAST`] is a sequence of whole members and a comma: anything left open would have been closed
 /// in it, and it closes nothing but the object.
-fn members(whole: &[u8], names: &[&str]) -> Option<()> {
-    let Names(found) = serde_json::from_slice(whole).ok()?;
-    let (own, least) = found.split_at_checked(found.len().checked_sub(LEAST_MEMBERS)?)?;
-    let is_right =
-        least == ["eventTime", "eventSource", "eventName"] && own.iter().all(|name| names.contains(&name.as_str()));
-    is_right.then_some(())
+fn members<'w>(whole: &'w [u8], names: &[&str]) -> Option<Vec<(&'w str, &'w RawValue)>> {
+    let Members(mut found) = serde_json::from_slice(whole).ok()?;
+    let least = found.split_off(found.len().checked_sub(LEAST_MEMBERS)?);
+    let is_right = least.iter().map(|(name, _)| *name).eq(["eventTime", "eventSource", "eventName"])
+        && found.iter().all(|(name, _)| names.contains(name));
+    is_right.then_some(found)
 }
 
 /// Whether no member of a tail may stand in a head or middle too: a member that is there twice makes a record malformed.
 fn is_apart(tail: &[u8]) -> bool {
     let others = [&HEAD_MEMBERS[..], &MIDDLE_MEMBERS].concat();
-    let names = serde_json::from_slice(&[b"{", tail].concat());
-    names.is_ok_and(|Names(names)| !names.iter().any(|name| others.contains(&name.as_str())))
+    let whole = [b"{", tail].concat();
+    let members = serde_json::from_slice(&whole);
+    members.is_ok_and(|Members(members)| !members.iter().any(|(name, _)| others.contains(name)))
 }
 
-/// The names of an object's members.
-struct Names(Vec<String>);
+/// The members of an object, as they are spelt; names with escapes are refused.
+struct Members<'a>(Vec<(&'a str, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
-        deserializer.deserialize_map(NamesVisitor)
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members<'a>, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
-struct NamesVisitor;
+struct MembersVisitor;
 
-impl<'de> Visitor<'de> for NamesVisitor {
-    type Value = Names;
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
-        let mut names = Vec::new();
-        while let Some((name, IgnoredAny)) = map.next_entry()? {
-            names.push(name);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Vec::with_capacity(16);
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
         }
-        Ok(Names(names))
+        Ok(Members(members))
     }
 }
 

@@ -204,7 +204,8 @@ impl<'e> Usage<'e> {
 }
 
 impl<'e> Caller<'e> {
-    fn of(event: &'e Event<'_>) -> Caller<'e> {
+    /// Reads who called.
+    pub(crate) fn of(event: &'e Event<'_>) -> Caller<'e> {
         let identity = &event.user_identity;
         let issuer = identity.session_context.as_ref().and_then(|context| context.session_issuer.as_ref());
         let invoked_by = identity.invoked_by.as_deref();
