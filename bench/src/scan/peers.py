@@ -25,7 +25,7 @@ def duckdb_query():
             r.eventName, r.errorCode, coalesce(CAST({context} AS VARCHAR), '') AS context, count(DISTINCT r.eventID),
             CAST(epoch(min(r.eventTime)) AS BIGINT), CAST(epoch(max(r.eventTime)) AS BIGINT)
         FROM (SELECT unnest(Records) AS r FROM read_json('{folder}/**/*.json.gz', columns = {{Records: '{record}'}},
-            maximum_object_size = 1073741824))
+            maximum_object_size = 67108864))
         WHERE r.eventSource = 'kms.amazonaws.com' AND r.resources[1].ARN IN ({wanted})
         GROUP BY ALL"""
     database = duckdb.connect()
