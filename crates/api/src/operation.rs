@@ -211,7 +211,7 @@ pub static OPERATIONS: &[Operation] = &[
     kms("ListGrants", "kms:ListGrants", Keys::Id, Needs::Nothing, true, &["Limit", "Marker", "KeyId", "GrantId", "GranteePrincipal", "GranteeServicePrincipal"]).across_accounts(),
     kms("ListKeyPolicies", "kms:ListKeyPolicies", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("ListKeyRotations", "kms:ListKeyRotations", Keys::Id, Needs::Nothing, true, &["KeyId", "IncludeKeyMaterial", "Limit", "Marker"]),
-    kms("ListKeys", "kms:ListKeys", Keys::None, Needs::Nothing, true, &["Limit", "Marker"]),
+    kms("ListKeys", "kms:ListKeys", Keys::None, Needs::Nothing, true, &["Limit", "Marker", "ResourceOwners"]),
     kms("ListResourceTags", "kms:ListResourceTags", Keys::Id, Needs::Nothing, true, &["KeyId", "Limit", "Marker"]),
     kms("ListRetirableGrants", "kms:ListRetirableGrants", Keys::None, Needs::Nothing, true, &["Limit", "Marker", "RetiringPrincipal", "RetiringServicePrincipal"]),
     kms("PutKeyPolicy", "kms:PutKeyPolicy", Keys::Id, Needs::Nothing, false, &["KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"]),

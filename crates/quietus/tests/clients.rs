@@ -109,6 +109,24 @@ fn boto3_imports_and_rotates_key_material() {
     assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 5, "{stdout}");
 }
 
+/// What was held to the model is `conformance.txt`, and with it a part of `docs/compatibility.md`; `BLESS=1` writes both anew, this one first.
+#[test]
+fn every_answer_conforms_to_the_model_of_the_installed_sdk() {
+    let Some(programs) = clients() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::virtually(data.path());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/conformance/conformance.py");
+    let mut python = without_aws(Command::new(programs.join("python")));
+    let output = python.args(["-B", script]).arg(&served.endpoint).output().unwrap();
+    let (code, stdout, stderr) = finished(&output);
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance.txt");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(golden, &stdout).unwrap();
+    }
+    assert_eq!(stdout, std::fs::read_to_string(golden).unwrap(), "other answers were checked; run with BLESS=1");
+}
+
 #[test]
 fn the_aws_cli_drives_the_server() {
     let Some(programs) = clients() else { return };

@@ -1,9 +1,13 @@
-//! `docs/compatibility.md` lists what the operation table holds, row for row; `BLESS=1` writes the list anew.
+//! `docs/compatibility.md` lists what the operation table holds, row for row, and what of it was held to AWS's own model;
+//! `BLESS=1` writes the list anew. What was held is `conformance.txt`, which the test of conformance in `clients.rs` keeps.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
 
 use api::{Keys, Needs, OPERATIONS, Service};
+
+/// `Encrypt: 53; -`: an operation of AWS's model, how many answers were held to it, members of its answer that none of them had.
+const HELD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance.txt");
 
 const BEGIN: &str = "<!-- generated from the operation table: begin -->\n";
 const END: &str = "<!-- generated from the operation table: end -->\n";
@@ -34,10 +38,17 @@ fn needs(needs: Needs) -> &'static str {
     }
 }
 
+/// (answers held to the model, members that none of them had), where the operation is KMS's.
+fn held<'a>(all: &'a str, operation: &str) -> Option<(&'a str, &'a str)> {
+    let mut lines = all.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(name, _)| *name == operation)?.1.split_once("; ")
+}
+
 fn list() -> String {
     let mut text = String::from(
-        "| service | operation | names its key by | key of another account | key state | use of the key |\n|---|---|---|---|---|---|\n",
+        "| service | operation | names its key by | key of another account | key state | use of the key | answers held to the model | members never answered |\n|---|---|---|---|---|---|---|---|\n",
     );
+    let all = std::fs::read_to_string(HELD).unwrap();
     for row in OPERATIONS {
         let service = match row.service {
             Service::Kms => "KMS",
@@ -47,7 +58,9 @@ fn list() -> String {
         let used = if row.is_cryptographic() { "yes" } else { "no" };
         let foreign = if row.across_accounts { "yes" } else { "no" };
         let (keys, needs) = (names(row.keys), needs(row.needs));
-        writeln!(text, "| {service} | {} | {keys} | {foreign} | {needs} | {used} |", row.name).unwrap();
+        let (answers, unseen) = if row.service == Service::Kms { held(&all, row.name).unwrap_or(("-", "-")) } else { ("-", "-") };
+        writeln!(text, "| {service} | {} | {keys} | {foreign} | {needs} | {used} | {answers} | {unseen} |", row.name)
+            .unwrap();
     }
     text
 }

@@ -134,7 +134,7 @@ fn constraints_on_the_encryption_context_hold() {
     // Nobody here calls on behalf of a resource.
     let mut world = World::new();
     let key = world.create_key().to_string();
-    let constraints = json!({ "Constraints": { "SourceArn": "arn:aws:s3:::bucket" } });
+    let constraints = json!({ "Constraints": { "SourceArn": "arn:aws:s3::000000000000:bucket" } });
     grant(&mut world, &key, &arn("user/app"), &json!(["Encrypt"]), &constraints).unwrap();
     assert!(encrypt(&mut world, &user("app"), &key, &json!({})).unwrap_err().starts_with("AccessDenied"));
 }
@@ -230,8 +230,8 @@ fn requests_that_make_no_grant() {
             "ValidationException: A constraint on the encryption context may have",
         ),
         (
-            json!({ "Constraints": { "SourceArn": "" } }),
-            "ValidationException: 1 validation error detected: Value '' at 'constraints.sourceArn'",
+            json!({ "Constraints": { "SourceArn": "arn:aws:s3:::a-bucket-of-no-account" } }),
+            "ValidationException: 1 validation error detected: Value 'arn:aws:s3:::a-bucket-of-no-account' at 'constraints.sourceArn'",
         ),
         (json!({ "Constraints": "x" }), "SerializationException"),
         (json!({ "GrantTokens": ["nonsense"] }), "InvalidGrantTokenException"),
@@ -258,7 +258,7 @@ fn services_can_be_grantees() {
     let key = world.create_key().to_string();
     let request = json!({
         "KeyId": key, "GranteeServicePrincipal": "dynamodb.eu-west-1.amazonaws.com", "Operations": ["Decrypt"],
-        "RetiringServicePrincipal": "dynamodb.eu-west-1.amazonaws.com", "Constraints": { "SourceArn": "arn:aws:dynamodb:::t" },
+        "RetiringServicePrincipal": "dynamodb.eu-west-1.amazonaws.com", "Constraints": { "SourceArn": "arn:aws:dynamodb:eu-west-1:000000000000:table/t" },
     });
     world.call("CreateGrant", request).unwrap();
     grant(&mut world, &key, "rds.eu-west-1.amazonaws.com", &json!(["Decrypt"]), &json!({})).unwrap();
@@ -272,7 +272,7 @@ fn services_can_be_grantees() {
     assert_eq!(by_member.len(), 1);
     assert_eq!(by_member[0]["RetiringServicePrincipal"], "dynamodb.eu-west-1.amazonaws.com");
     assert!(by_member[0].get("GranteePrincipal").is_none());
-    assert_eq!(by_member[0]["Constraints"], json!({ "SourceArn": "arn:aws:dynamodb:::t" }));
+    assert_eq!(by_member[0]["Constraints"], json!({ "SourceArn": "arn:aws:dynamodb:eu-west-1:000000000000:table/t" }));
     assert_eq!(listed(json!({ "GranteePrincipal": "rds.eu-west-1.amazonaws.com" }), &mut world).len(), 1);
     assert_eq!(listed(json!({ "GranteePrincipal": "dynamodb.eu-west-1.amazonaws.com" }), &mut world).len(), 0);
 }

@@ -504,6 +504,16 @@ fn lists_come_in_pages_that_miss_nothing() {
     }
     assert_eq!(seen, keys);
     assert_eq!(world.call("ListKeys", json!({ "Marker": "nonsense" })).unwrap_err(), "InvalidMarkerException");
+    let mut owned_by = |owners: Value| world.call("ListKeys", json!({ "ResourceOwners": owners }));
+    let own = owned_by(json!(["SELF"])).unwrap();
+    assert_eq!(owned_by(json!(["OTHER_ACCOUNTS_VIA_RAM", "SELF"])).unwrap(), own);
+    assert_eq!(owned_by(json!(["OTHER_ACCOUNTS_VIA_RAM"])).unwrap(), json!({ "Keys": [], "Truncated": false }));
+    assert!(
+        owned_by(json!([]))
+            .unwrap_err()
+            .contains("at 'resourceOwners' failed to satisfy constraint: Member must have length")
+    );
+    assert!(owned_by(json!(["ALL"])).unwrap_err().contains("enum value set: [SELF, OTHER_ACCOUNTS_VIA_RAM]"));
     assert!(world.call("ListKeys", json!({ "Limit": 1001 })).unwrap_err().contains("at 'limit'"));
 }
 

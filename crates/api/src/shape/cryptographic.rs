@@ -29,9 +29,22 @@ fn ciphertext(reader: &Reader<'_, '_>, dry_run: bool) -> Option<Zeroizing<Vec<u8
     }
 }
 
-/// Refuses members that are in the API but not offered here; silence would change what a call means.
+/// Refuses members that are in the API but not offered here; silence would change what a call means. What is wrong with their form
+/// is said first.
 pub(crate) fn unsupported(reader: &Reader<'_, '_>, names: &[&'static str]) -> Option<&'static str> {
+    reader.structure::<Recipient>("Recipient");
     names.iter().copied().find(|name| reader.has(name))
+}
+
+/// The form of `Recipient`: who else may open an answer.
+struct Recipient;
+
+impl<'a> Request<'a> for Recipient {
+    fn read(reader: &Reader<'_, 'a>) -> Recipient {
+        reader.choice("KeyEncryptionAlgorithm", &["RSAES_OAEP_SHA_256"]);
+        reader.blob("AttestationDocument", 1..=262_144);
+        Recipient
+    }
 }
 
 /// The fault for a member that is not offered; `docs/compatibility.md` lists them.

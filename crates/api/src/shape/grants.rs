@@ -28,6 +28,25 @@ const SERVICE: Pattern = Pattern {
     },
 };
 
+const SOURCE_ARN: Pattern = Pattern {
+    shown: "^arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+$",
+    accepts: |text| {
+        let lowered = |part: &str| part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        let mut parts = text.splitn(6, ':');
+        let mut next = || parts.next().unwrap_or_default();
+        let (arn, partition, service, region, account, resource) = (next(), next(), next(), next(), next(), next());
+        arn == "arn"
+            && partition.strip_prefix("aws").is_some_and(lowered)
+            && !service.is_empty()
+            && lowered(service)
+            && lowered(region)
+            && account.len() == 12
+            && account.bytes().all(|b| b.is_ascii_digit())
+            && !resource.is_empty()
+            && !resource.contains(['\n', '\r'])
+    },
+};
+
 const NAME: Pattern = Pattern {
     shown: "^[a-zA-Z0-9:/_-]+$",
     accepts: |text| {
@@ -73,7 +92,7 @@ impl<'a> Request<'a> for Constraints {
         Constraints {
             encryption_context_equals: pairs("EncryptionContextEquals"),
             encryption_context_subset: pairs("EncryptionContextSubset"),
-            source_arn: reader.text("SourceArn", 1..=2048, None).map(Cow::into_owned),
+            source_arn: reader.text("SourceArn", 20..=512, Some(SOURCE_ARN)).map(Cow::into_owned),
         }
     }
 }

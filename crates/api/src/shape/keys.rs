@@ -105,11 +105,16 @@ impl<'a> Request<'a> for UpdateKeyDescription<'a> {
 pub struct ListKeys<'a> {
     /// Which page.
     pub paging: Paging<'a>,
+    /// Whether the account's own keys are asked for, not only those that other accounts share with it.
+    pub own: bool,
 }
 
 impl<'a> Request<'a> for ListKeys<'a> {
     fn read(reader: &Reader<'_, 'a>) -> ListKeys<'a> {
-        ListKeys { paging: Paging::read(reader) }
+        // How many; what they are is asked next.
+        reader.texts("ResourceOwners", Presence::Optional, 1..=2, 0..=usize::MAX);
+        let owners = reader.choices("ResourceOwners", Presence::Optional, &["SELF", "OTHER_ACCOUNTS_VIA_RAM"]);
+        ListKeys { paging: Paging::read(reader), own: owners.is_empty() || owners.contains(&"SELF") }
     }
 }
 

@@ -126,7 +126,9 @@ pub(super) fn list_keys(asked: &Asked<'_>) -> Result<Done, Fault> {
             Some(key.ok_or(Fault::bare("InvalidMarkerException"))?)
         }
     };
-    let keys = asked.state.keys_of(call.caller.account, call.region, after).map(|key| {
+    // No account shares keys with another: there is no Resource Access Manager here.
+    let own = asked.state.keys_of(call.caller.account, call.region, after).filter(|_| request.own);
+    let keys = own.map(|key| {
         let listed = ListedKey { key_id: key.arn.key.to_string(), key_arn: key.arn.to_string() };
         (key.arn.key.to_bytes().to_vec(), listed)
     });
