@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import model
-from server import REGION, Refused, Server
+from server import REGION, NotOffered, Refused, Server
 from valid import KEYLESS, KIND_OF, REFUSED, World
 
 # Of any operation, beside the errors that the model declares for it.
@@ -42,6 +42,7 @@ class Operation:
     def __init__(self, server, name):
         self.server, self.name = server, name
         self.checks, self.deviations, self.seen = 0, [], set()
+        self.has_keys = True
 
     def answers(self, what, body, code=None, told=None, region=REGION):
         """Sends `body` and holds the answer to the model. `code`: what must come, a set of errors or "200"; None for anything declared."""
@@ -85,6 +86,8 @@ class Operation:
 
     def summary(self):
         """How many answers were held to the model, and the members of the model's answer that none of them had."""
+        if not self.has_keys:
+            return f"{self.checks}; keys of its kind are not offered"
         unseen = [member for member in model.members_out(self.name) if member not in self.seen]
         return f"{self.checks}; {', '.join(unseen) or '-'}"
 
@@ -166,7 +169,7 @@ def deleted_keys(operations, server, world):
     """Valid requests about keys that have been deleted since they were written; one wait for all."""
     waiting = []
     for operation in operations:
-        if operation.name not in KEYLESS:
+        if operation.name not in KEYLESS and operation.has_keys:
             key = world.key(KIND_OF.get(operation.name, "symmetric"))
             waiting.append((operation, about(operation.name, world, key)))
             put(server, key, "PendingDeletion")
@@ -185,6 +188,8 @@ def checked(operation):
     for check in (valid_requests, broken_requests, wrong_states):
         try:
             check(operation, world)
+        except NotOffered:
+            operation.has_keys = False
         except (Refused, OSError) as stopped:
             operation.deviates("preparing", str(stopped))
 

@@ -16,6 +16,10 @@ class Refused(Exception):
     """An error that was not asked for: what a step of preparing got for an answer."""
 
 
+class NotOffered(Refused):
+    """A refusal that says that what was asked for is not there at all."""
+
+
 class Server:
     """A running `quietus serve --dev --clock virtual`."""
 
@@ -40,7 +44,8 @@ class Server:
         """The members of an answer that must be 200."""
         status, answer = self.send(operation, body, region)
         if status != 200:
-            raise Refused(f"{operation} {body}: {status} {answer}")
+            absent = (answer or {}).get("__type") == "UnsupportedOperationException"
+            raise (NotOffered if absent else Refused)(f"{operation} {body}: {status} {answer}")
         return answer
 
     def advance(self, days=0, seconds=0):
