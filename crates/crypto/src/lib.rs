@@ -7,6 +7,7 @@
 //! This crate does not know who may use a key, in which state it is, or where anything but the keyring is kept.
 
 mod aead;
+mod aws_lc;
 mod blob;
 mod context;
 mod data_key_pair;

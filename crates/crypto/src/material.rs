@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::aead::{EXPANSION_BYTES, KEY_BYTES};
 use crate::error::Error;
 use crate::keyring::Epoch;
-use crate::prepared::{ecc, ed25519, hmac, rsa};
+use crate::prepared::{ecc, ed25519, hmac, ml_dsa, ml_kem, rsa};
 use crate::random::{random, random_bytes};
 
 /// The longest secret: an RSA_4096 key as PKCS #8 has about 2,400 bytes.
@@ -39,8 +39,8 @@ impl KeyMaterial {
             K::Rsa2048 | K::Rsa3072 | K::Rsa4096 => rsa::generate(spec),
             K::EccNistP256 | K::EccNistP384 | K::EccNistP521 | K::EccSecgP256k1 => ecc::generate(spec),
             K::EccNistEdwards25519 => ed25519::generate(),
-            K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => Err(Error::Unsupported { spec }),
-            K::MlKem512 | K::MlKem768 | K::MlKem1024 => Err(Error::Unsupported { spec }),
+            K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => ml_dsa::generate(spec),
+            K::MlKem512 | K::MlKem768 | K::MlKem1024 => ml_kem::generate(spec),
             K::Sm2 => Err(Error::Unsupported { spec }),
         }?;
         Ok(KeyMaterial(secret))
@@ -63,8 +63,8 @@ impl KeyMaterial {
             K::Rsa2048 | K::Rsa3072 | K::Rsa4096 => rsa::import(spec, bytes),
             K::EccNistP256 | K::EccNistP384 | K::EccNistP521 | K::EccSecgP256k1 => ecc::import(spec, bytes),
             K::EccNistEdwards25519 => ed25519::import(bytes),
-            K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => Err(Error::Unsupported { spec }),
-            K::MlKem512 | K::MlKem768 | K::MlKem1024 => Err(Error::Unsupported { spec }),
+            K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => ml_dsa::import(spec, bytes),
+            K::MlKem512 | K::MlKem768 | K::MlKem1024 => ml_kem::import(spec, bytes),
             K::Sm2 => Err(Error::Unsupported { spec }),
         }?;
         Ok(KeyMaterial(secret))

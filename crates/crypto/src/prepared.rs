@@ -3,6 +3,8 @@
 pub(crate) mod ecc;
 pub(crate) mod ed25519;
 pub(crate) mod hmac;
+pub(crate) mod ml_dsa;
+pub(crate) mod ml_kem;
 pub(crate) mod rsa;
 #[cfg(test)]
 mod vectors;
@@ -19,6 +21,8 @@ use crate::material::KeyMaterial;
 use ecc::Ecc;
 use ed25519::Ed25519;
 use hmac::Hmac;
+use ml_dsa::MlDsa;
+use ml_kem::MlKem;
 use rsa::Rsa;
 
 /// The key of one material, ready for every operation that its key spec offers. Parsing and key schedules are done once, here.
@@ -37,6 +41,8 @@ enum Kind {
     Rsa(Rsa),
     Ecc(Ecc),
     Ed25519(Ed25519),
+    MlDsa(Box<MlDsa>),
+    MlKem(MlKem),
 }
 
 /// What is signed.
@@ -64,8 +70,8 @@ impl PreparedKey {
             K::Rsa2048 | K::Rsa3072 | K::Rsa4096 => Kind::Rsa(Rsa::new(spec, secret)?),
             K::EccNistP256 | K::EccNistP384 | K::EccNistP521 | K::EccSecgP256k1 => Kind::Ecc(Ecc::new(spec, secret)?),
             K::EccNistEdwards25519 => Kind::Ed25519(Ed25519::new(secret)?),
-            K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => return Err(Error::Unsupported { spec }),
-            K::MlKem512 | K::MlKem768 | K::MlKem1024 => return Err(Error::Unsupported { spec }),
+            K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => Kind::MlDsa(Box::new(MlDsa::new(spec, secret)?)),
+            K::MlKem512 | K::MlKem768 | K::MlKem1024 => Kind::MlKem(MlKem::new(spec, secret)?),
             K::Sm2 => return Err(Error::Unsupported { spec }),
         };
         Ok(PreparedKey { spec, kind })
@@ -96,6 +102,8 @@ impl PreparedKey {
             Kind::Rsa(key) => Ok(key.public()),
             Kind::Ecc(key) => Ok(key.public()),
             Kind::Ed25519(key) => Ok(key.public()),
+            Kind::MlDsa(key) => Ok(key.public()),
+            Kind::MlKem(key) => Ok(key.public()),
             Kind::Symmetric(_) | Kind::Hmac(_) => self.unsupported(),
         }
     }
@@ -133,7 +141,8 @@ impl PreparedKey {
             Kind::Rsa(key) => key.sign(algorithm, &message),
             Kind::Ecc(key) => key.sign(&message),
             Kind::Ed25519(key) => key.sign(algorithm, &message),
-            Kind::Symmetric(_) | Kind::Hmac(_) => self.unsupported(),
+            Kind::MlDsa(key) => key.sign(&message),
+            Kind::Symmetric(_) | Kind::Hmac(_) | Kind::MlKem(_) => self.unsupported(),
         }
     }
 
@@ -147,7 +156,8 @@ impl PreparedKey {
             Kind::Rsa(key) => key.verify(algorithm, &message, signature),
             Kind::Ecc(key) => key.verify(&message, signature),
             Kind::Ed25519(key) => key.verify(algorithm, &message, signature),
-            Kind::Symmetric(_) | Kind::Hmac(_) => self.unsupported(),
+            Kind::MlDsa(key) => key.verify(&message, signature),
+            Kind::Symmetric(_) | Kind::Hmac(_) | Kind::MlKem(_) => self.unsupported(),
         }
     }
 
@@ -193,7 +203,10 @@ impl PreparedKey {
     /// [`Error::Unsupported`] as said above.
     pub fn encapsulate(&self, algorithm: EncapsulationAlgorithm) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), Error> {
         self.offers(self.spec.encapsulation_algorithms(), algorithm)?;
-        self.unsupported()
+        match &self.kind {
+            Kind::MlKem(key) => key.encapsulate(),
+            _ => self.unsupported(),
+        }
     }
 
     /// The shared secret of `ciphertext`.
@@ -206,8 +219,10 @@ impl PreparedKey {
         ciphertext: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         self.offers(self.spec.encapsulation_algorithms(), algorithm)?;
-        let _ = ciphertext;
-        self.unsupported()
+        match &self.kind {
+            Kind::MlKem(key) => key.decapsulate(ciphertext),
+            _ => self.unsupported(),
+        }
     }
 
     fn offers<T: PartialEq>(&self, offered: &[T], algorithm: T) -> Result<(), Error> {

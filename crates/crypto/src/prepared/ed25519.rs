@@ -1,13 +1,17 @@
-//! ECC_NIST_EDWARDS25519: Ed25519 (RFC 8032).
+//! ECC_NIST_EDWARDS25519: Ed25519 of messages, Ed25519ph of their digests, with no context (RFC 8032).
 
 use api::{KeySpec, SigningAlgorithm};
-use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _, Curve25519SeedBin, PublicKeyX509Der};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
 use zeroize::Zeroizing;
 
 use super::Message;
+use crate::aws_lc;
 use crate::der;
 use crate::error::Error;
+
+/// Bytes of a SHA-512 digest.
+const DIGEST_BYTES: usize = 64;
 
 const UNSUPPORTED: Error = Error::Unsupported { spec: KeySpec::EccNistEdwards25519 };
 
@@ -49,6 +53,13 @@ impl Ed25519 {
             (SigningAlgorithm::Ed25519Sha512, Message::Raw(message)) => {
                 Ok(self.signing.try_sign(message).map_err(|_| Error::Library)?.as_ref().to_vec())
             }
+            (SigningAlgorithm::Ed25519PhSha512, Message::Digest(digest)) => {
+                let seed = self.signing.seed().map_err(|_| Error::Library)?;
+                let seed: Curve25519SeedBin<'_> = seed.as_be_bytes().map_err(|_| Error::Library)?;
+                let seed = seed.as_ref().first_chunk().ok_or(Error::Library)?;
+                let signature = aws_lc::ed25519ph_sign(seed, checked(digest)?).ok_or(Error::Library)?;
+                Ok(signature.to_vec())
+            }
             _ => Err(UNSUPPORTED),
         }
     }
@@ -63,6 +74,12 @@ impl Ed25519 {
             (SigningAlgorithm::Ed25519Sha512, Message::Raw(message)) => {
                 self.verifying.verify_sig(message, signature).map_err(|_| Error::Tampered)
             }
+            (SigningAlgorithm::Ed25519PhSha512, Message::Digest(digest)) => {
+                let digest = checked(digest)?;
+                let public = self.signing.public_key().as_ref().first_chunk().ok_or(Error::Library)?;
+                let signature = signature.try_into().map_err(|_| Error::Tampered)?;
+                aws_lc::ed25519ph_verify(public, digest, signature).ok_or(Error::Tampered)
+            }
             _ => Err(UNSUPPORTED),
         }
     }
@@ -73,6 +90,11 @@ impl Ed25519 {
         let verifying = ParsedPublicKey::new(&ED25519, public).expect("published keys are well-formed");
         Ed25519 { verifying, ..self }
     }
+}
+
+/// A digest of the right length.
+fn checked(digest: &[u8]) -> Result<&[u8; DIGEST_BYTES], Error> {
+    digest.try_into().map_err(|_| Error::DigestLength { bytes: digest.len(), right: DIGEST_BYTES })
 }
 
 fn pkcs8(key: &Ed25519KeyPair) -> Result<Zeroizing<Vec<u8>>, Error> {
