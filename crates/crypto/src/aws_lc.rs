@@ -1,8 +1,8 @@
 //! What AWS-LC can do and aws-lc-rs does not offer: Ed25519ph, ML-DSA over a message's representative, and ML-KEM keys as DER.
 //!
-//! The only unsafe code of the project (docs/decisions/0008-one-unsafe-module.md). Keys come in and go out as DER; no
+//! The only unsafe code of the project (docs/decisions/0009-one-unsafe-module.md). Keys come in and go out as DER; no
 //! pointer leaves this file. Every function answers `None` where AWS-LC refuses, and callers give that its meaning.
-#![allow(unsafe_code, reason = "a C library is called; see docs/decisions/0008-one-unsafe-module.md")]
+#![allow(unsafe_code, reason = "a C library is called; see docs/decisions/0009-one-unsafe-module.md")]
 
 use std::ffi::c_int;
 use std::ptr::{NonNull, null, null_mut};

@@ -44,9 +44,6 @@ pub enum Error {
     /// The cryptographic library failed where nothing that it was given can be wrong.
     #[error("the cryptographic library failed; memory may be short")]
     Library,
-    /// A wrapping key or wrapping algorithm that has no implementation here.
-    #[error("no such wrapping of key material is offered")]
-    NoWrapping,
     /// The root key that wrapped this material is not in the keyring: its epoch was destroyed, or the keyring is another.
     #[error("the root key of epoch {epoch} is not in the keyring: it was destroyed, or this is the wrong keyring")]
     NoSuchEpoch {

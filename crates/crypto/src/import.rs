@@ -1,6 +1,6 @@
 //! Key material on its way in: wrapping keys, and unwrapping what was wrapped under them.
 
-use api::{WrappingAlgorithm, WrappingKeySpec};
+use api::{EncryptionAlgorithm, KeySpec, WrappingAlgorithm, WrappingKeySpec};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded as _};
 use aws_lc_rs::rsa::{
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::material::KeyMaterial;
+use crate::prepared::PreparedKey;
 
 /// Bytes of the AES key under which material is wrapped in two steps.
 /// Source: AWS KMS Developer Guide, "Encrypt the key material": an AES-256 key.
@@ -31,17 +32,21 @@ impl WrappingKey {
     /// A new key pair. RSA_4096 may take seconds.
     ///
     /// # Errors
-    /// [`Error::NoWrapping`] for SM2, which has no implementation here.
+    /// [`Error::Library`] where the library fails.
     pub fn generate(spec: WrappingKeySpec) -> Result<WrappingKey, Error> {
         let size = match spec {
             WrappingKeySpec::Rsa2048 => KeySize::Rsa2048,
             WrappingKeySpec::Rsa3072 => KeySize::Rsa3072,
             WrappingKeySpec::Rsa4096 => KeySize::Rsa4096,
-            WrappingKeySpec::Sm2 => return Err(Error::NoWrapping),
+            WrappingKeySpec::Sm2 => {
+                let private = KeyMaterial::generate(KeySpec::Sm2)?;
+                let public = PreparedKey::new(KeySpec::Sm2, &private)?.public_key()?.to_vec();
+                return Ok(WrappingKey { private, public });
+            }
         };
-        let key = PrivateDecryptingKey::generate(size).map_err(|_| Error::NoWrapping)?;
-        let public: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(|_| Error::NoWrapping)?;
-        let private: Pkcs8V1Der<'_> = key.as_der().map_err(|_| Error::NoWrapping)?;
+        let key = PrivateDecryptingKey::generate(size).map_err(|_| Error::Library)?;
+        let public: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(|_| Error::Library)?;
+        let private: Pkcs8V1Der<'_> = key.as_der().map_err(|_| Error::Library)?;
         let secret = Zeroizing::new(private.as_ref().to_vec());
         let private = KeyMaterial::from_bytes(secret).expect("an RSA private key is shorter than any secret may be");
         Ok(WrappingKey { private, public: public.as_ref().to_vec() })
@@ -51,8 +56,7 @@ impl WrappingKey {
 /// What was wrapped with `algorithm` under the public half of the wrapping key `private`: raw bytes of key material.
 ///
 /// # Errors
-/// [`Error::Malformed`] where `private` is no RSA key, [`Error::NoWrapping`] for an algorithm without implementation here,
-/// [`Error::Tampered`] where it does not unwrap.
+/// [`Error::Malformed`] where `private` is no key of the algorithm's kind, [`Error::Tampered`] where it does not unwrap.
 pub fn unwrap_import(
     private: &KeyMaterial,
     algorithm: WrappingAlgorithm,
@@ -66,7 +70,9 @@ pub fn unwrap_import(
         WrappingAlgorithm::RsaesPkcs1V15 => {
             return decrypt_pkcs1(private, wrapped);
         }
-        WrappingAlgorithm::Sm2Pke => return Err(Error::NoWrapping),
+        WrappingAlgorithm::Sm2Pke => {
+            return PreparedKey::new(KeySpec::Sm2, private)?.decrypt(EncryptionAlgorithm::Sm2Pke, wrapped);
+        }
     };
     let key = PrivateDecryptingKey::from_pkcs8(private.expose()).map_err(|_| Error::Malformed)?;
     let modulus_bytes = key.key_size_bytes();
@@ -153,6 +159,20 @@ mod tests {
         let long = vec![9; 2400];
         let wrapped = wrap(&key.public, RsaAesKeyWrapSha256, &long);
         assert_eq!(*unwrap_import(&key.private, RsaAesKeyWrapSha256, &wrapped).unwrap(), long);
+    }
+
+    #[test]
+    fn sm2_unwraps_what_was_wrapped_under_it() {
+        let key = WrappingKey::generate(WrappingKeySpec::Sm2).unwrap();
+        let client = PreparedKey::new(KeySpec::Sm2, &key.private).unwrap();
+        assert_eq!(client.public_key().unwrap(), key.public);
+        let wrapped = client.encrypt(EncryptionAlgorithm::Sm2Pke, b"thirty-two bytes of key material").unwrap();
+        let unwrapped = unwrap_import(&key.private, WrappingAlgorithm::Sm2Pke, &wrapped).unwrap();
+        assert_eq!(unwrapped.as_slice(), b"thirty-two bytes of key material");
+        let other = WrappingKey::generate(WrappingKeySpec::Sm2).unwrap();
+        assert!(matches!(unwrap_import(&other.private, WrappingAlgorithm::Sm2Pke, &wrapped), Err(Error::Tampered)));
+        let rsa = unwrap_import(&key.private, WrappingAlgorithm::RsaesOaepSha256, &wrapped);
+        assert!(matches!(rsa, Err(Error::Malformed)));
     }
 
     /// Wycheproof's vectors of PKCS #1 v1.5, good and bad.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::aead::{EXPANSION_BYTES, KEY_BYTES};
 use crate::error::Error;
 use crate::keyring::Epoch;
-use crate::prepared::{ecc, ed25519, hmac, ml_dsa, ml_kem, rsa};
+use crate::prepared::{ecc, ed25519, hmac, ml_dsa, ml_kem, rsa, sm2};
 use crate::random::{random, random_bytes};
 
 /// The longest secret: an RSA_4096 key as PKCS #8 has about 2,400 bytes.
@@ -41,7 +41,7 @@ impl KeyMaterial {
             K::EccNistEdwards25519 => ed25519::generate(),
             K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => ml_dsa::generate(spec),
             K::MlKem512 | K::MlKem768 | K::MlKem1024 => ml_kem::generate(spec),
-            K::Sm2 => Err(Error::Unsupported { spec }),
+            K::Sm2 => sm2::generate(),
         }?;
         Ok(KeyMaterial(secret))
     }
@@ -65,7 +65,7 @@ impl KeyMaterial {
             K::EccNistEdwards25519 => ed25519::import(bytes),
             K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => ml_dsa::import(spec, bytes),
             K::MlKem512 | K::MlKem768 | K::MlKem1024 => ml_kem::import(spec, bytes),
-            K::Sm2 => Err(Error::Unsupported { spec }),
+            K::Sm2 => sm2::import(bytes),
         }?;
         Ok(KeyMaterial(secret))
     }

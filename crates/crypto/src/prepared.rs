@@ -6,6 +6,7 @@ pub(crate) mod hmac;
 pub(crate) mod ml_dsa;
 pub(crate) mod ml_kem;
 pub(crate) mod rsa;
+pub(crate) mod sm2;
 #[cfg(test)]
 mod vectors;
 
@@ -24,6 +25,7 @@ use hmac::Hmac;
 use ml_dsa::MlDsa;
 use ml_kem::MlKem;
 use rsa::Rsa;
+use sm2::Sm2;
 
 /// The key of one material, ready for every operation that its key spec offers. Parsing and key schedules are done once, here.
 ///
@@ -43,6 +45,7 @@ enum Kind {
     Ed25519(Ed25519),
     MlDsa(Box<MlDsa>),
     MlKem(MlKem),
+    Sm2(Sm2),
 }
 
 /// What is signed.
@@ -72,7 +75,7 @@ impl PreparedKey {
             K::EccNistEdwards25519 => Kind::Ed25519(Ed25519::new(secret)?),
             K::MlDsa44 | K::MlDsa65 | K::MlDsa87 => Kind::MlDsa(Box::new(MlDsa::new(spec, secret)?)),
             K::MlKem512 | K::MlKem768 | K::MlKem1024 => Kind::MlKem(MlKem::new(spec, secret)?),
-            K::Sm2 => return Err(Error::Unsupported { spec }),
+            K::Sm2 => Kind::Sm2(Sm2::new(secret)?),
         };
         Ok(PreparedKey { spec, kind })
     }
@@ -104,6 +107,7 @@ impl PreparedKey {
             Kind::Ed25519(key) => Ok(key.public()),
             Kind::MlDsa(key) => Ok(key.public()),
             Kind::MlKem(key) => Ok(key.public()),
+            Kind::Sm2(key) => Ok(key.public()),
             Kind::Symmetric(_) | Kind::Hmac(_) => self.unsupported(),
         }
     }
@@ -113,8 +117,10 @@ impl PreparedKey {
     /// # Errors
     /// [`Error::TooLong`] above [`KeySpec::largest_plaintext`].
     pub fn encrypt(&self, algorithm: EncryptionAlgorithm, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+        self.offers(self.spec.encryption_algorithms(), algorithm)?;
         match &self.kind {
             Kind::Rsa(key) => key.encrypt(algorithm, plaintext),
+            Kind::Sm2(key) => key.encrypt(plaintext),
             _ => self.unsupported(),
         }
     }
@@ -124,8 +130,10 @@ impl PreparedKey {
     /// # Errors
     /// [`Error::Tampered`] where it was not, or with another algorithm; no error says more.
     pub fn decrypt(&self, algorithm: EncryptionAlgorithm, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+        self.offers(self.spec.encryption_algorithms(), algorithm)?;
         match &self.kind {
             Kind::Rsa(key) => key.decrypt(algorithm, ciphertext),
+            Kind::Sm2(key) => key.decrypt(ciphertext),
             _ => self.unsupported(),
         }
     }
@@ -142,6 +150,7 @@ impl PreparedKey {
             Kind::Ecc(key) => key.sign(&message),
             Kind::Ed25519(key) => key.sign(algorithm, &message),
             Kind::MlDsa(key) => key.sign(&message),
+            Kind::Sm2(key) => key.sign(&message),
             Kind::Symmetric(_) | Kind::Hmac(_) | Kind::MlKem(_) => self.unsupported(),
         }
     }
@@ -157,6 +166,7 @@ impl PreparedKey {
             Kind::Ecc(key) => key.verify(&message, signature),
             Kind::Ed25519(key) => key.verify(algorithm, &message, signature),
             Kind::MlDsa(key) => key.verify(&message, signature),
+            Kind::Sm2(key) => key.verify(&message, signature),
             Kind::Symmetric(_) | Kind::Hmac(_) | Kind::MlKem(_) => self.unsupported(),
         }
     }
@@ -193,6 +203,7 @@ impl PreparedKey {
         self.offers(self.spec.key_agreement_algorithms(), algorithm)?;
         match &self.kind {
             Kind::Ecc(key) => key.derive(peer),
+            Kind::Sm2(key) => key.derive(peer),
             _ => self.unsupported(),
         }
     }

@@ -3,11 +3,10 @@
 
 mod world;
 
-use api::KeySpec;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use world::{ACCOUNT, World, is_made, user};
+use world::{ACCOUNT, World, user};
 
 const DRY: &str = "DryRunOperationException: The request would have succeeded, but the DryRun option is set.";
 
@@ -219,7 +218,7 @@ fn data_key_pairs_come_with_their_private_key_sealed() {
         "ML_KEM_768",
         "ML_KEM_1024",
     ];
-    for spec in specs.into_iter().filter(|spec| is_made(KeySpec::named(spec).unwrap())) {
+    for spec in specs {
         let request = json!({ "KeyId": key, "KeyPairSpec": spec, "EncryptionContext": context });
         let pair = world.call("GenerateDataKeyPair", request.clone()).unwrap();
         assert_eq!((&pair["KeyId"], &pair["KeyPairSpec"]), (&json!(key), &json!(spec)));

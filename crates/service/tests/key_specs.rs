@@ -5,7 +5,7 @@ mod world;
 
 use api::{KeySpec, KeyUsage};
 use serde_json::{Value, json};
-use world::{World, is_made};
+use world::World;
 
 /// Specs whose keys are made fast, also by an unoptimized build.
 fn is_fast(spec: KeySpec) -> bool {
@@ -52,7 +52,7 @@ fn each_spec_takes_its_usages_and_no_other() {
 #[test]
 fn every_kind_of_key_is_described_by_its_algorithms() {
     let mut world = World::new();
-    for spec in KeySpec::ALL.iter().copied().filter(|spec| is_made(*spec) && is_fast(*spec)) {
+    for spec in KeySpec::ALL.iter().copied().filter(|spec| *spec != KeySpec::Sm2 && is_fast(*spec)) {
         for usage in spec.usages() {
             let made = world.call("CreateKey", json!({ "KeySpec": spec, "KeyUsage": usage })).unwrap();
             let metadata = &made["KeyMetadata"];

@@ -1,6 +1,7 @@
-//! ECC_NIST_EDWARDS25519: Ed25519 of messages, Ed25519ph of their digests, with no context (RFC 8032).
+//! ECC_NIST_EDWARDS25519: Ed25519 of messages, Ed25519ph by their digests, with no context (RFC 8032).
 
 use api::{KeySpec, SigningAlgorithm};
+use aws_lc_rs::digest::SHA512;
 use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _, Curve25519SeedBin, PublicKeyX509Der};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, ParsedPublicKey};
 use zeroize::Zeroizing;
@@ -9,9 +10,6 @@ use super::Message;
 use crate::aws_lc;
 use crate::der;
 use crate::error::Error;
-
-/// Bytes of a SHA-512 digest.
-const DIGEST_BYTES: usize = 64;
 
 const UNSUPPORTED: Error = Error::Unsupported { spec: KeySpec::EccNistEdwards25519 };
 
@@ -53,12 +51,12 @@ impl Ed25519 {
             (SigningAlgorithm::Ed25519Sha512, Message::Raw(message)) => {
                 Ok(self.signing.try_sign(message).map_err(|_| Error::Library)?.as_ref().to_vec())
             }
-            (SigningAlgorithm::Ed25519PhSha512, Message::Digest(digest)) => {
+            (SigningAlgorithm::Ed25519PhSha512, message) => {
+                let digest = prehash(message)?;
                 let seed = self.signing.seed().map_err(|_| Error::Library)?;
                 let seed: Curve25519SeedBin<'_> = seed.as_be_bytes().map_err(|_| Error::Library)?;
                 let seed = seed.as_ref().first_chunk().ok_or(Error::Library)?;
-                let signature = aws_lc::ed25519ph_sign(seed, checked(digest)?).ok_or(Error::Library)?;
-                Ok(signature.to_vec())
+                Ok(aws_lc::ed25519ph_sign(seed, &digest).ok_or(Error::Library)?.to_vec())
             }
             _ => Err(UNSUPPORTED),
         }
@@ -74,11 +72,11 @@ impl Ed25519 {
             (SigningAlgorithm::Ed25519Sha512, Message::Raw(message)) => {
                 self.verifying.verify_sig(message, signature).map_err(|_| Error::Tampered)
             }
-            (SigningAlgorithm::Ed25519PhSha512, Message::Digest(digest)) => {
-                let digest = checked(digest)?;
+            (SigningAlgorithm::Ed25519PhSha512, message) => {
+                let digest = prehash(message)?;
                 let public = self.signing.public_key().as_ref().first_chunk().ok_or(Error::Library)?;
                 let signature = signature.try_into().map_err(|_| Error::Tampered)?;
-                aws_lc::ed25519ph_verify(public, digest, signature).ok_or(Error::Tampered)
+                aws_lc::ed25519ph_verify(public, &digest, signature).ok_or(Error::Tampered)
             }
             _ => Err(UNSUPPORTED),
         }
@@ -92,11 +90,29 @@ impl Ed25519 {
     }
 }
 
-/// A digest of the right length.
-fn checked(digest: &[u8]) -> Result<&[u8; DIGEST_BYTES], Error> {
-    digest.try_into().map_err(|_| Error::DigestLength { bytes: digest.len(), right: DIGEST_BYTES })
+/// What Ed25519ph signs: the SHA-512 digest of a message, computed here or brought.
+fn prehash(message: &Message<'_>) -> Result<[u8; 64], Error> {
+    let digest = message.digest(KeySpec::EccNistEdwards25519, &SHA512)?;
+    digest.as_ref().try_into().map_err(|_| Error::Library)
 }
 
 fn pkcs8(key: &Ed25519KeyPair) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(Zeroizing::new(key.to_pkcs8v1().map_err(|_| Error::Library)?.as_ref().to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_and_its_digest_have_one_prehash_signature() {
+        let key = Ed25519::new(&generate().unwrap()).unwrap();
+        let algorithm = SigningAlgorithm::Ed25519PhSha512;
+        let digest = aws_lc_rs::digest::digest(&SHA512, b"message");
+        let whole = key.sign(algorithm, &Message::Raw(b"message")).unwrap();
+        assert_eq!(key.sign(algorithm, &Message::Digest(digest.as_ref())).unwrap(), whole);
+        key.verify(algorithm, &Message::Digest(digest.as_ref()), &whole).unwrap();
+        let refused = key.sign(algorithm, &Message::Digest(&[0; 63]));
+        assert!(matches!(refused, Err(Error::DigestLength { bytes: 63, right: 64 })));
+    }
 }

@@ -50,9 +50,7 @@ pub(crate) fn generate(spec: KeySpec) -> Result<Zeroizing<Vec<u8>>, Error> {
 /// [`Error::Malformed`] where it holds none of `spec`, or has no seed.
 pub(crate) fn import(spec: KeySpec, pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let (signing, _) = algorithms(spec)?;
-    if !der::is_one_sequence(pkcs8) {
-        return Err(Error::Malformed);
-    }
+    der::sequence(pkcs8).ok_or(Error::Malformed)?;
     let pair = PqdsaKeyPair::from_pkcs8(signing, pkcs8).map_err(|_| Error::Malformed)?;
     seed_form(&pair).ok_or(Error::Malformed)
 }

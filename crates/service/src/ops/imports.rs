@@ -7,7 +7,7 @@ use api::shape::imports::{
     DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMaterial, ImportType, Imported, ParametersForImport,
 };
 use api::shape::{Blob, Epoch};
-use api::{Fault, KeySpec, Timestamp, WrappingAlgorithm, WrappingKeySpec};
+use api::{Fault, KeySpec, Region, Timestamp, WrappingAlgorithm, WrappingKeySpec};
 use crypto::{KeyMaterial, MaterialId, WrappingKey};
 use jiff::SignedDuration;
 
@@ -27,7 +27,7 @@ pub(super) fn get_parameters_for_import(asked: &Asked<'_>) -> Result<Done, Fault
     let asks = Asks { wrapping_algorithm: Some(algorithm), wrapping_key_spec: Some(spec), ..Asks::default() };
     let key = asked.key(&request.key, asks)?;
     check_origin(&key)?;
-    check_wrapping(algorithm, spec)?;
+    check_wrapping(algorithm, spec, asked.call.region)?;
     let WrappingKey { private, public } = WrappingKey::generate(spec).map_err(|_| Fault::internal())?;
     let valid_to = import_token::valid_to(asked.call.now);
     let token = ImportToken { algorithm, valid_to, private };
@@ -40,20 +40,24 @@ pub(super) fn get_parameters_for_import(asked: &Asked<'_>) -> Result<Done, Fault
 }
 
 /// SM2 is for China Regions, and RSAES_PKCS1_V1_5 is no longer offered since October 2023. The text is inferred.
-fn check_wrapping(algorithm: WrappingAlgorithm, spec: WrappingKeySpec) -> Result<(), Fault> {
-    match (algorithm, spec) {
-        (WrappingAlgorithm::Sm2Pke | WrappingAlgorithm::RsaesPkcs1V15, _) | (_, WrappingKeySpec::Sm2) => {
-            let text = format!("Wrapping algorithm {algorithm} with wrapping key spec {spec} is not supported.");
-            Err(Fault::new("UnsupportedOperationException", text))
-        }
+fn check_wrapping(algorithm: WrappingAlgorithm, spec: WrappingKeySpec, region: Region) -> Result<(), Fault> {
+    let is_offered = match (algorithm, spec) {
+        (WrappingAlgorithm::RsaesPkcs1V15, _) => false,
+        (WrappingAlgorithm::Sm2Pke, WrappingKeySpec::Sm2) => KeySpec::Sm2.is_offered_in(region),
+        (WrappingAlgorithm::Sm2Pke, _) | (_, WrappingKeySpec::Sm2) => false,
         (
             WrappingAlgorithm::RsaesOaepSha1
             | WrappingAlgorithm::RsaesOaepSha256
             | WrappingAlgorithm::RsaAesKeyWrapSha1
             | WrappingAlgorithm::RsaAesKeyWrapSha256,
             WrappingKeySpec::Rsa2048 | WrappingKeySpec::Rsa3072 | WrappingKeySpec::Rsa4096,
-        ) => Ok(()),
+        ) => true,
+    };
+    if is_offered {
+        return Ok(());
     }
+    let text = format!("Wrapping algorithm {algorithm} with wrapping key spec {spec} is not supported.");
+    Err(Fault::new("UnsupportedOperationException", text))
 }
 
 pub(super) fn import_key_material(asked: &Asked<'_>) -> Result<Done, Fault> {

@@ -1,32 +1,13 @@
 //! A world in memory: the service over the memory store, with a clock that tests turn.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test fails by panicking")]
 
-use api::{AccountId, KeyArn, KeySpec, Region, Service, SigningAlgorithm, Timestamp};
+use api::{AccountId, KeyArn, Region, Service, Timestamp};
 use serde_json::{Value, json};
 use service::{Call, Caller, CallerKind, Commit, Due, Effect, LastUse, Origin, State, Vault};
 use store::{Batch, Memory, Outcome, Store};
 
 pub(crate) const ACCOUNT: &str = "111122223333";
 pub(crate) const OTHER_ACCOUNT: &str = "444455556666";
-
-/// Whether keys of this spec can be made here: what has no cryptography yet is left out of the stories.
-pub(crate) fn is_made(spec: KeySpec) -> bool {
-    !matches!(
-        spec,
-        KeySpec::Sm2
-            | KeySpec::MlDsa44
-            | KeySpec::MlDsa65
-            | KeySpec::MlDsa87
-            | KeySpec::MlKem512
-            | KeySpec::MlKem768
-            | KeySpec::MlKem1024
-    )
-}
-
-/// Whether messages can be signed in this way here.
-pub(crate) fn is_signed(algorithm: SigningAlgorithm) -> bool {
-    !matches!(algorithm, SigningAlgorithm::Sm2Dsa | SigningAlgorithm::MlDsaShake256 | SigningAlgorithm::Ed25519PhSha512)
-}
 
 pub(crate) struct World {
     pub(crate) state: State,
