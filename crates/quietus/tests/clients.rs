@@ -83,6 +83,25 @@ fn every_algorithm_agrees_with_another_implementation() {
     assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 10, "{stdout}");
 }
 
+/// SM2, in both directions, with the program `openssl`, where that has it.
+#[test]
+fn sm2_agrees_with_openssl() {
+    let Some(programs) = clients() else { return };
+    let curves = Command::new("openssl").args(["ecparam", "-list_curves"]).output();
+    if !curves.is_ok_and(|curves| String::from_utf8_lossy(&curves.stdout).contains("SM2")) {
+        eprintln!("SKIPPED, there is no openssl with SM2 here");
+        return;
+    }
+    let (data, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let served = Served::virtually(data.path());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/sm2_openssl.py");
+    let mut python = without_aws(Command::new(programs.join("python")));
+    let output = python.arg(script).args([&served.endpoint, "openssl"]).arg(scratch.path()).output().unwrap();
+    let (code, stdout, stderr) = finished(&output);
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 3, "{stdout}");
+}
+
 #[test]
 fn boto3_lives_a_multi_region_family() {
     let Some(programs) = clients() else { return };

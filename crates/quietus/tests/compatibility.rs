@@ -58,7 +58,8 @@ fn list() -> String {
         let used = if row.is_cryptographic() { "yes" } else { "no" };
         let foreign = if row.across_accounts { "yes" } else { "no" };
         let (keys, needs) = (names(row.keys), needs(row.needs));
-        let (answers, unseen) = if row.service == Service::Kms { held(&all, row.name).unwrap_or(("-", "-")) } else { ("-", "-") };
+        let (answers, unseen) =
+            if row.service == Service::Kms { held(&all, row.name).unwrap_or(("-", "-")) } else { ("-", "-") };
         writeln!(text, "| {service} | {} | {keys} | {foreign} | {needs} | {used} | {answers} | {unseen} |", row.name)
             .unwrap();
     }

@@ -206,4 +206,24 @@ mod tests {
         content.extend(unhex("21886CA989CA9C7D58087307CA93092D651EFA"));
         assert_eq!(*published().decrypt(&sequence(content)).unwrap(), b"encryption standard");
     }
+
+    /// A key, a signature and a ciphertext that OpenSSL 3.0 made.
+    #[test]
+    fn what_openssl_made_is_understood() {
+        let private = "308187020100301306072a8648ce3d020106082a811ccf5501822d046d306b02010104201afad4123ae486e61ae466eccbda4680\
+                       e006ff325acb588d075b59f19ad6d5a6a14403420004958abdc1ed4f350aac91312ce495d756354a702f4702db238f1118b253f3\
+                       ddebb9e20d257a10e0f3839d4fd8589e880174183381ad68bebdab7eb5371c66f229";
+        let signature = "30460221008ab8c84604769f22d12507d1a373020ed89486f6725f763d93fb42ffc5985977022100a859355bdb7559b7b9641\
+                         a48dcded2d38e20d31a831a7dcef995173b7637c225";
+        let ciphertext = "30818102203df2bdef12db276cc03891e4a57f84fefb7ef0bf8df9cf857927d33a56d03046022100c7faf11bc23c6f9979306\
+                          ee699ca83eabeab3c47cd23aba98ca85d1eafd53f1404205cd615d707e3ae0c9193973a16dd0f213f5141dcb780eac10b2770\
+                          cfe1793b370418a91fe84536296ba692d2a126bd00a7c083c00a109a1d1a9b";
+        let private = unhex(private);
+        assert_eq!(*import(&private).unwrap(), private);
+        let key = Sm2::new(&private).unwrap();
+        key.verify(&Message::Raw(b"cross-checked by openssl"), &unhex(signature)).unwrap();
+        assert_eq!(*key.decrypt(&unhex(ciphertext)).unwrap(), b"cross-checked by openssl");
+        assert!(matches!(import(&[&private[..], &[0]].concat()), Err(Error::Malformed)));
+        assert!(matches!(import(&private[..private.len() - 1]), Err(Error::Malformed)));
+    }
 }

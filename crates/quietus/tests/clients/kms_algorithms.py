@@ -22,8 +22,6 @@ MESSAGE = b"a message that is signed in many ways"
 CURVES = {"ECC_NIST_P256": ec.SECP256R1, "ECC_NIST_P384": ec.SECP384R1, "ECC_NIST_P521": ec.SECP521R1, "ECC_SECG_P256K1": ec.SECP256K1}
 RSA_BITS = {"RSA_2048": 2048, "RSA_3072": 3072, "RSA_4096": 4096}
 HASHES = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512, "1": hashes.SHA1}
-# What the server has no cryptography for yet is left out.
-HAS_LATTICES = False
 LATTICE = {"ML_DSA_44": mldsa.MLDSA44PublicKey, "ML_DSA_65": mldsa.MLDSA65PublicKey, "ML_DSA_87": mldsa.MLDSA87PublicKey}
 
 kms = boto3.client(
@@ -133,8 +131,6 @@ def edwards_signatures_verify_outside():
     signature = sign(key, "ED25519_SHA_512", MESSAGE)
     public.verify(signature, MESSAGE)
     verifies(key, "ED25519_SHA_512", MESSAGE, signature)
-    if not HAS_LATTICES:
-        return
     given = hashlib.sha512(MESSAGE).digest()
     signature = sign(key, "ED25519_PH_SHA_512", given, "DIGEST")
     assert ed25519ph_verifies(public.public_bytes_raw(), given, signature)
@@ -181,7 +177,7 @@ def ed25519ph_verifies(public, message, signature):
 
 
 def lattice_signatures_verify_outside():
-    for spec, kind_of_key in LATTICE.items() if HAS_LATTICES else ():
+    for spec, kind_of_key in LATTICE.items():
         key = make(spec, "SIGN_VERIFY")
         public = public_key(key)
         assert isinstance(public, kind_of_key), public
@@ -252,7 +248,7 @@ def secrets_are_encapsulated_on_either_side():
         ("ML_KEM_512", None, 768),
         ("ML_KEM_768", mlkem.MLKEM768PublicKey, 1088),
         ("ML_KEM_1024", mlkem.MLKEM1024PublicKey, 1568),
-    ] if HAS_LATTICES else ():
+    ]:
         key = make(spec, "ENCAPSULATE_DECAPSULATE")
         request = dict(KeyId=key["Arn"], EncapsulationAlgorithm="ML_KEM")
         made = kms.encapsulate(**request)
@@ -273,7 +269,7 @@ def secrets_are_encapsulated_on_either_side():
 def data_key_pairs_are_what_they_say():
     key = make("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
     context = {"purpose": "test"}
-    lattices = ["ML_KEM_512", "ML_KEM_768", "ML_KEM_1024"] if HAS_LATTICES else []
+    lattices = ["ML_KEM_512", "ML_KEM_768", "ML_KEM_1024"]
     for spec in [*RSA_BITS, *CURVES, "ECC_NIST_EDWARDS25519", *lattices]:
         request = dict(KeyId=key["Arn"], KeyPairSpec=spec, EncryptionContext=context)
         pair = kms.generate_data_key_pair(**request)
