@@ -57,7 +57,7 @@ impl World {
     }
 
     pub(crate) fn call_as(&mut self, caller: &Caller, operation: &str, body: &str) -> Result<Value, String> {
-        let (request_id, effect) = self.effect(caller, operation, body);
+        let (request_id, effect) = self.effect(caller, operation, body.as_bytes());
         match effect.commit {
             Commit::Append(records) => {
                 self.trail.extend(records.iter().map(|record| serde_json::from_slice::<Value>(record).unwrap()));
@@ -93,11 +93,11 @@ impl World {
 
     /// What a call would do, as the root user of the first account.
     pub(crate) fn effect_of(&mut self, operation: &str, body: &Value) -> Effect {
-        self.effect(&root(ACCOUNT), operation, &body.to_string()).1
+        self.effect(&root(ACCOUNT), operation, body.to_string().as_bytes()).1
     }
 
     /// The ID of a request, and what it does.
-    fn effect(&mut self, caller: &Caller, operation: &str, body: &str) -> (String, Effect) {
+    pub(crate) fn effect(&mut self, caller: &Caller, operation: &str, body: &[u8]) -> (String, Effect) {
         let service = if operation == "GetCallerIdentity" { Service::Sts } else { Service::Kms };
         let row = api::find(service, operation).unwrap();
         self.calls += 1;
@@ -106,7 +106,7 @@ impl World {
             operation: row,
             caller,
             region: self.region,
-            body: body.as_bytes(),
+            body,
             now: self.now,
             request_id: &request_id,
             event_id: &event_id,
