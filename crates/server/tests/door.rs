@@ -113,7 +113,7 @@ async fn what_is_not_offered_is_unknown() {
     let running = dev().await;
     let mut client = Client::connect(&running).await;
     for target in [
-        "TrentService.Sign",
+        "TrentService.SignEverything",
         "TrentService.",
         "Other.Encrypt",
         "x.TrentService.Encrypt",
