@@ -1,86 +1,61 @@
-//! Official clients drive the running server: boto3, and the AWS CLI.
-//!
-//! They come from PyPI into a virtual environment under the target folder. Where Python or PyPI is missing the test says so aloud
-//! and is skipped; with `CI` set, that is a failure.
+//! Official clients drive the running server: boto3, the AWS CLI, the AWS SDK for JavaScript, and the AWS Encryption SDK of two languages.
+//! The AWS SDK for Rust has a file of its own, `sdk.rs`: it needs nothing installed.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking, and skips aloud")]
 
 mod common;
+#[path = "clients/environment.rs"]
+mod environment;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::{Served, finished, without_aws};
+use environment::{node, python};
 use serde_json::Value;
 
-const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/requirements.txt");
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
-/// The folder of the virtual environment's programs; nothing where there can be none.
-fn clients() -> Option<PathBuf> {
-    use std::sync::OnceLock;
-    static MADE: OnceLock<Option<PathBuf>> = OnceLock::new();
-    MADE.get_or_init(|| match make_environment() {
-        Ok(programs) => Some(programs),
-        Err(why) if std::env::var_os("CI").is_none() => {
-            eprintln!("SKIPPED, the official clients could not be installed: {why}");
-            None
-        }
-        Err(why) => panic!("the official clients could not be installed: {why}"),
-    })
-    .clone()
+/// A script of `tests/clients`, to be given the server's address.
+fn python_script(programs: &Path, script: &str) -> Command {
+    let mut python = without_aws(Command::new(programs.join("python")));
+    // `-B`: nothing is written beside the sources.
+    python.arg("-B").arg(Path::new(SCRIPTS).join(script));
+    python
 }
 
-fn make_environment() -> Result<PathBuf, String> {
-    let wanted = std::fs::read_to_string(REQUIREMENTS).unwrap();
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("clients");
-    let (programs, stamp) = (folder.join("bin"), folder.join("requirements.installed"));
-    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(programs);
-    }
-    let run = |command: &mut Command| match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
-        Err(error) => Err(format!("{command:?}: {error}")),
-    };
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    run(Command::new(programs.join("pip")).args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "-r",
-        REQUIREMENTS,
-    ]))?;
-    std::fs::write(&stamp, wanted).map_err(|error| error.to_string())?;
-    Ok(programs)
+/// The same for Node.
+fn node_script(packages: &Path, script: &str) -> Command {
+    let mut node = without_aws(Command::new("node"));
+    node.arg("--no-warnings").arg(Path::new(SCRIPTS).join("node").join(script)).env("NODE_PATH", packages);
+    node
+}
+
+/// Runs `script` to its good end. What it printed: a line for each of `count` stories that held.
+#[track_caller]
+fn tells(script: &mut Command, count: usize) {
+    let (code, stdout, stderr) = finished(&script.output().unwrap());
+    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), count, "{stdout}");
 }
 
 #[test]
 fn boto3_drives_the_server() {
-    let Some(programs) = clients() else { return };
+    let Some(programs) = python() else { return };
     let data = tempfile::tempdir().unwrap();
     let served = Served::virtually(data.path());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/kms_boto3.py");
-    let mut python = without_aws(Command::new(programs.join("python")));
-    let output = python.arg(script).arg(&served.endpoint).output().unwrap();
-    let (code, stdout, stderr) = finished(&output);
-    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
-    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 8, "{stdout}");
+    tells(python_script(&programs, "kms_boto3.py").arg(&served.endpoint), 8);
     assert!(served.terminate(), "the server did not stop on SIGTERM");
 }
 
 /// Every key spec and algorithm, each answer checked by an implementation of its own.
 #[test]
 fn every_algorithm_agrees_with_another_implementation() {
-    let Some(programs) = clients() else { return };
+    let Some(programs) = python() else { return };
     let data = tempfile::tempdir().unwrap();
     let served = Served::virtually(data.path());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/kms_algorithms.py");
-    let mut python = without_aws(Command::new(programs.join("python")));
-    let output = python.arg(script).arg(&served.endpoint).output().unwrap();
-    let (code, stdout, stderr) = finished(&output);
-    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
-    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 10, "{stdout}");
+    tells(python_script(&programs, "kms_algorithms.py").arg(&served.endpoint), 10);
 }
 
 /// SM2, in both directions, with the program `openssl`, where that has it.
@@ -104,51 +79,63 @@ fn sm2_agrees_with_openssl() {
 
 #[test]
 fn boto3_lives_a_multi_region_family() {
-    let Some(programs) = clients() else { return };
+    let Some(programs) = python() else { return };
     let data = tempfile::tempdir().unwrap();
     let served = Served::virtually(data.path());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/multi_region_boto3.py");
-    let mut python = without_aws(Command::new(programs.join("python")));
-    let output = python.arg(script).arg(&served.endpoint).output().unwrap();
-    let (code, stdout, stderr) = finished(&output);
-    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
-    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 3, "{stdout}");
+    tells(python_script(&programs, "multi_region_boto3.py").arg(&served.endpoint), 3);
 }
 
 #[test]
 fn boto3_imports_and_rotates_key_material() {
-    let Some(programs) = clients() else { return };
+    let Some(programs) = python() else { return };
     let data = tempfile::tempdir().unwrap();
     let served = Served::virtually(data.path());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/material_boto3.py");
-    let mut python = without_aws(Command::new(programs.join("python")));
-    let output = python.arg(script).arg(&served.endpoint).output().unwrap();
-    let (code, stdout, stderr) = finished(&output);
-    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
-    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 5, "{stdout}");
+    tells(python_script(&programs, "material_boto3.py").arg(&served.endpoint), 5);
 }
 
 /// What was held to the model is `conformance.txt`, and with it a part of `docs/compatibility.md`; `BLESS=1` writes both anew, this one first.
 #[test]
 fn every_answer_conforms_to_the_model_of_the_installed_sdk() {
-    let Some(programs) = clients() else { return };
+    let Some(programs) = python() else { return };
     let data = tempfile::tempdir().unwrap();
     let served = Served::virtually(data.path());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/conformance/conformance.py");
-    let mut python = without_aws(Command::new(programs.join("python")));
-    let output = python.args(["-B", script]).arg(&served.endpoint).output().unwrap();
+    let output = python_script(&programs, "conformance/conformance.py").arg(&served.endpoint).output().unwrap();
     let (code, stdout, stderr) = finished(&output);
     assert_eq!(code, Some(0), "{stdout}\n{stderr}");
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance.txt");
     if std::env::var_os("BLESS").is_some() {
         std::fs::write(golden, &stdout).unwrap();
     }
+    assert!(!stdout.contains(": not offered"), "operations of the model are missing: {stdout}");
     assert_eq!(stdout, std::fs::read_to_string(golden).unwrap(), "other answers were checked; run with BLESS=1");
 }
 
 #[test]
+fn the_sdk_for_javascript_drives_the_server() {
+    let Some(packages) = node() else { return };
+    let data = tempfile::tempdir().unwrap();
+    let served = Served::virtually(data.path());
+    tells(node_script(&packages, "kms_sdk.cjs").arg(&served.endpoint), 6);
+}
+
+#[test]
+fn messages_of_the_encryption_sdk_open_in_either_language() {
+    let (Some(programs), Some(packages)) = (python(), node()) else { return };
+    let (data, messages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let served = Served::virtually(data.path());
+    let in_python = || {
+        let mut script = python_script(&programs, "encryption_sdk.py");
+        script.arg(&served.endpoint).arg(messages.path());
+        script
+    };
+    tells(in_python().arg("seal"), 1);
+    tells(node_script(&packages, "encryption_sdk.cjs").arg(&served.endpoint).arg(messages.path()), 3);
+    tells(in_python().arg("open"), 4);
+}
+
+#[test]
 fn the_aws_cli_drives_the_server() {
-    let Some(programs) = clients() else { return };
+    let Some(programs) = python() else { return };
     let data = tempfile::tempdir().unwrap();
     let served = Served::virtually(data.path());
     let aws = |args: &[&str]| -> Output {
@@ -202,7 +189,7 @@ fn the_aws_cli_drives_the_server() {
 /// An access key of another account, and one of a user, are profiles in the folder's credentials.
 #[test]
 fn boto3_drives_the_server_as_two_accounts() {
-    let Some(programs) = clients() else { return };
+    let Some(programs) = python() else { return };
     let data = tempfile::tempdir().unwrap();
     assert!(Served::virtually(data.path()).terminate(), "the server did not stop on SIGTERM");
     let credentials = data.path().join("credentials");
@@ -216,11 +203,6 @@ fn boto3_drives_the_server_as_two_accounts() {
     }
     std::fs::write(&credentials, text).unwrap();
     let served = Served::virtually(data.path());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/kms_accounts.py");
-    let mut python = without_aws(Command::new(programs.join("python")));
-    let output = python.arg(script).arg(&served.endpoint).output().unwrap();
-    let (code, stdout, stderr) = finished(&output);
-    assert_eq!(code, Some(0), "{stdout}\n{stderr}");
-    assert_eq!(stdout.lines().filter(|line| line.starts_with("ok ")).count(), 3, "{stdout}");
+    tells(python_script(&programs, "kms_accounts.py").arg(&served.endpoint), 3);
     assert!(served.terminate(), "the server did not stop on SIGTERM");
 }
