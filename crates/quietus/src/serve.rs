@@ -15,12 +15,14 @@ pub(crate) fn run(args: &Serve) -> Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime did not start")?;
     runtime.block_on(async {
+        // From here on, a signal stops the server as it should, also one that comes as soon as the server is announced.
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be waited for")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("an interrupt cannot be waited for")?;
         let running = Server::start(config(args)?).await?;
         announce(args, &running);
-        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be waited for")?;
         tokio::select! {
             _ = terminate.recv() => {}
-            interrupted = tokio::signal::ctrl_c() => interrupted.context("an interrupt cannot be waited for")?,
+            _ = interrupt.recv() => {}
         }
         running.stop().await;
         Ok(ExitCode::SUCCESS)
