@@ -298,6 +298,11 @@ impl AliasName {
         &self.0
     }
 
+    /// The name that sorts before every other: where a range of names begins.
+    pub fn first() -> AliasName {
+        AliasName("alias/-".into())
+    }
+
     /// Whether the name is in `alias/aws/`, which belongs to AWS managed keys.
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with("alias/aws/")

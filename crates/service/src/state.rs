@@ -174,21 +174,20 @@ impl State {
         region: Region,
         after: Option<&AliasName>,
     ) -> impl Iterator<Item = (&AliasName, &Arc<Alias>)> {
+        let start = match after {
+            None => Bound::Included((account, region, AliasName::first())),
+            Some(after) => Bound::Excluded((account, region, after.clone())),
+        };
         self.aliases
-            .iter()
-            .filter(move |((of, at, _), _)| *of == account && *at == region)
+            .range((start, Bound::Unbounded))
+            .take_while(move |((of, at, _), _)| *of == account && *at == region)
             .map(|((_, _, name), (_, alias))| (name, alias))
-            .filter(move |(name, _)| after.is_none_or(|after| *name > after))
     }
 
     /// Names of the aliases that point to a key, in order.
     pub fn aliases_to(&self, arn: KeyArn) -> impl Iterator<Item = &AliasName> {
-        // `alias/` sorts before every alias name.
-        self.targets
-            .iter()
-            .skip_while(move |(key, _)| *key < arn)
-            .take_while(move |(key, _)| *key == arn)
-            .map(|(_, n)| n)
+        let all = self.targets.range((arn, AliasName::first())..);
+        all.take_while(move |(key, _)| *key == arn).map(|(_, name)| name)
     }
 
     /// The grants of a key, by ID, after `after`.

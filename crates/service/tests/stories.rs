@@ -397,6 +397,60 @@ fn a_policy_that_locks_its_author_out_is_refused() {
 }
 
 #[test]
+fn aliases_are_listed_by_name_and_each_region_and_account_has_its_own() {
+    let mut world = World::new();
+    let names = ["alias/-", "alias/A", "alias/_", "alias/a", "alias/a/b", "alias/z"];
+    let mut keys = Vec::new();
+    for region in ["eu-west-1", "eu-west-2", "us-east-1"] {
+        world.region = region.parse().unwrap();
+        for account in [ACCOUNT, OTHER_ACCOUNT] {
+            for named in [&names[..2], &names[2..]] {
+                let made = world.call_as(&root(account), "CreateKey", "{}").unwrap();
+                let key = made["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
+                for name in named.iter().rev() {
+                    let body = json!({ "AliasName": name, "TargetKeyId": key }).to_string();
+                    world.call_as(&root(account), "CreateAlias", &body).unwrap();
+                }
+                keys.push((region, account, key, named));
+            }
+        }
+    }
+    let listed = |world: &mut World, account: &str, mut body: Value| {
+        let mut seen = Vec::new();
+        loop {
+            let page = world.call_as(&root(account), "ListAliases", &body.to_string()).unwrap();
+            let names = page["Aliases"].as_array().unwrap().iter();
+            seen.extend(names.map(|alias| alias["AliasName"].as_str().unwrap().to_owned()));
+            match page.get("NextMarker") {
+                Some(marker) => body["Marker"] = marker.clone(),
+                None => return seen,
+            }
+        }
+    };
+    for (region, account, key, named) in keys {
+        world.region = region.parse().unwrap();
+        for limit in [1, 4, 100] {
+            assert_eq!(listed(&mut world, account, json!({ "Limit": limit })), names);
+        }
+        assert_eq!(listed(&mut world, account, json!({ "KeyId": key })), *named);
+        assert!(world.state.aliases_to(key.parse().unwrap()).map(|name| name.as_str()).eq(named.iter().copied()));
+    }
+}
+
+#[test]
+fn enabling_what_is_enabled_is_decided_on_the_key_as_it_is() {
+    let mut world = World::new();
+    let key = world.create_key().to_string();
+    let body = json!({ "KeyId": key });
+    let unchanging = world.decided("EnableKey", &body).unwrap();
+    assert!(unchanging.put.is_empty() && !unchanging.expect.is_empty());
+    world.call("DisableKey", body.clone()).unwrap();
+    assert!(!world.commit(unchanging), "its record would say that the key was enabled after it was disabled");
+    world.call("DisableKey", body).unwrap();
+    assert_eq!(world.last_record()["eventName"], "DisableKey");
+}
+
+#[test]
 fn aliases_follow_aws_rules() {
     let mut world = World::new();
     let (a, b) = (world.create_key().to_string(), world.create_key().to_string());

@@ -12,7 +12,7 @@ use trail::record::aws_date;
 use crate::authorize::Asks;
 use crate::decide::{Asked, Change, Done};
 use crate::fault::refused;
-use crate::state::{Key, Origin};
+use crate::state::{Key, Name, Origin};
 
 pub(super) fn enable_key(asked: &Asked<'_>) -> Result<Done, Fault> {
     switch(asked, Command::Enable)
@@ -26,11 +26,9 @@ fn switch(asked: &Asked<'_>, command: Command) -> Result<Done, Fault> {
     let request: OfKey<'_> = asked.request()?;
     let key = asked.key(&request.key, Asks::default())?;
     let (_, change) = turn(asked, &key, command)?;
-    let done = Done::nothing().about(&key.arn);
-    Ok(match change {
-        Some(change) => done.changing(change),
-        None => done,
-    })
+    // What changes nothing depends on the key's state, too: its record must not come after that of another change.
+    let same = || Change::on(Name::Key(key.arn), asked.state.key_version(&key.arn));
+    Ok(Done::nothing().about(&key.arn).changing(change.unwrap_or_else(same)))
 }
 
 pub(super) fn schedule_key_deletion(asked: &Asked<'_>) -> Result<Done, Fault> {
