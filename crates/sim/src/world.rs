@@ -219,8 +219,10 @@ impl World {
         self.earlier = (self.state.clone(), after(self.now, SignedDuration::from_secs(5)));
         self.state.apply(batch, revision).expect("the service reads what it wrote");
         self.checks.committed(batch.append.len(), self.now);
+        // What enables an enabled key is decided on its state, and changes nothing.
+        let changes = !(batch.put.is_empty() && batch.delete.is_empty());
         for record in &batch.append {
-            self.keep(record, true);
+            self.keep(record, changes);
         }
         true
     }
