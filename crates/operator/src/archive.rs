@@ -4,24 +4,35 @@
 //! <Region>/YYYY/MM/DD/`) and off the times of the records; a day that neither shows was not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use api::{Region, Timestamp};
-use jiff::civil::Date;
+use api::Timestamp;
 use procedure::observation::{EventError, Hole, MAX_ROWS, SourceSeen, UsageRow};
 use procedure::span::{DAY, HOUR, after, union};
 use procedure::{Gap, Source, Span};
 use trail::Selection;
-use trail::scan::{self, Summary};
+use trail::scan::Summary;
 use trail::tally::Row;
 use trail::usage::{Class, Outcome};
 
+use crate::aws::Target;
 use crate::sight::{Subject, floor, stable};
+use crate::sources::layout::Filter;
+use crate::sources::{self, Days, Place, Request};
 
-/// Deepest folders that are looked through for days. Source: the layout above has nine below `AWSLogs`, and stands in few more.
-const MAX_DEPTH: usize = 16;
 /// Most holes that are named. (Ours.)
 const MAX_HOLES: usize = 100;
+
+/// Where CloudTrail files are kept.
+#[derive(Debug, Clone, Default)]
+pub struct Archives {
+    /// Folders, files, buckets.
+    pub sources: Vec<sources::Source>,
+    /// Where to remember what was read.
+    pub cache: Option<PathBuf>,
+    /// How to reach buckets.
+    pub target: Target,
+}
 
 /// What files say about a key.
 #[derive(Debug, Default)]
@@ -32,12 +43,12 @@ pub struct Found {
     pub sources: Vec<SourceSeen>,
 }
 
-/// Reads `paths` for the subject's key, from `since` to `now`.
+/// Reads `archives` for the subject's key, from `since` to `now`.
 ///
-/// Trouble is in the answer, as holes: a path that cannot be read covers nothing.
-pub fn read(paths: &[PathBuf], subject: &Subject<'_>, since: Timestamp, now: Timestamp) -> Found {
+/// Trouble is in the answer, as holes: a source that cannot be read covers nothing.
+pub fn read(archives: &Archives, subject: &Subject<'_>, since: Timestamp, now: Timestamp) -> Found {
     let key = &subject.key;
-    let query = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
+    let query = archives.sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let own = Place { account: key.account.to_string(), region: key.region };
     let whole = Span::new(since, now);
     let failed = |why: Gap| {
@@ -48,22 +59,22 @@ pub fn read(paths: &[PathBuf], subject: &Subject<'_>, since: Timestamp, now: Tim
         Ok(selection) => selection,
         Err(error) => return failed(Gap::Unreadable { what: error.to_string() }),
     };
-    match scan::scan(paths, &selection, &mut |_| {}) {
-        Ok(summary) => tell(paths, summary, &own, subject, &query, whole),
+    // What is recorded in other Regions is of other keys. Which accounts are recorded, a reader of the sources wants to know.
+    let filter = Filter { regions: [key.region].into(), since: Some(since), until: Some(now), ..Filter::default() };
+    let request = Request {
+        sources: &archives.sources,
+        filter: &filter,
+        selection: &selection,
+        cache: archives.cache.as_deref(),
+        target: &archives.target,
+    };
+    match sources::scan(&request, &mut |_| {}) {
+        Ok(found) => tell(found.days, found.summary, &own, subject, &query, whole),
         Err(error) => failed(Gap::Unreadable { what: error.to_string() }),
     }
 }
 
-/// An account and Region.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    account: String,
-    region: Region,
-}
-
-fn tell(paths: &[PathBuf], summary: Summary, own: &Place, subject: &Subject<'_>, query: &str, whole: Span) -> Found {
-    let mut days = Days::default();
-    paths.iter().for_each(|path| days.look(path, 0));
+fn tell(mut days: Days, summary: Summary, own: &Place, subject: &Subject<'_>, query: &str, whole: Span) -> Found {
     let mut background: BTreeMap<Place, BTreeSet<Timestamp>> = BTreeMap::new();
     for activity in &summary.totals.activity {
         let Ok(region) = activity.region.parse() else { continue };
@@ -83,7 +94,7 @@ fn tell(paths: &[PathBuf], summary: Summary, own: &Place, subject: &Subject<'_>,
         usage.truncate(MAX_ROWS);
         holes.push(Hole { span: whole, why: Gap::TooMuch });
     }
-    let mut places: BTreeSet<Place> = days.0.keys().cloned().collect();
+    let mut places: BTreeSet<Place> = days.places().cloned().collect();
     places.insert(own.clone());
     let sources = places.into_iter().map(|place| {
         let heard = background.get(&place).map(|hours| hours.iter().copied().collect()).unwrap_or_default();
@@ -109,7 +120,7 @@ fn source(place: &Place, query: &str, spans: Vec<Span>, holes: Vec<Hole>, backgr
 fn holes(summary: &Summary, whole: Span) -> Vec<Hole> {
     let mut holes: Vec<Hole> = Vec::new();
     for gap in summary.gaps.iter().filter(|gap| gap.why.hides_use()) {
-        let day = day_of(&gap.path).map(|(_, day)| Span::new(day, after(day, DAY)));
+        let day = sources::day_of(&gap.path).map(|(_, day)| Span::new(day, after(day, DAY)));
         let what = format!("{}: {}", gap.path.display(), gap.why);
         holes.push(Hole { span: day.unwrap_or(whole), why: Gap::Unreadable { what } });
     }
@@ -194,66 +205,11 @@ pub(crate) fn merge(rows: &mut Vec<UsageRow>, more: Vec<UsageRow>) {
     rows.sort();
 }
 
-/// The days that files or records show, each with the end of what it shows.
-#[derive(Debug, Default)]
-struct Days(BTreeMap<Place, BTreeMap<Timestamp, Timestamp>>);
-
-impl Days {
-    fn show(&mut self, place: &Place, day: Timestamp, until: Timestamp) {
-        let days = self.0.entry(place.clone()).or_default();
-        let known = days.entry(day).or_insert(day);
-        *known = (*known).max(until);
-    }
-
-    fn records(&mut self, place: &Place, hours: impl Iterator<Item = Timestamp>) {
-        hours.for_each(|hour| self.show(place, floor(hour, DAY), after(hour, HOUR)));
-    }
-
-    /// The files of the layout below `path`. What cannot be listed, the scan has named.
-    fn look(&mut self, path: &Path, depth: usize) {
-        if let Some((place, day)) = day_of(path) {
-            let until = path.file_name().and_then(|name| name.to_str()).and_then(delivered).unwrap_or(day);
-            self.show(&place, day, until);
-        }
-        let Ok(entries) = std::fs::read_dir(path) else { return };
-        if depth < MAX_DEPTH {
-            entries.flatten().for_each(|entry| self.look(&entry.path(), depth + 1));
-        }
-    }
-
-    /// A day is seen whole when a later one is there too; the last as far as its records and deliveries go.
-    fn spans(&self, place: &Place) -> Vec<Span> {
-        let Some(days) = self.0.get(place) else { return Vec::new() };
-        let last = days.keys().next_back();
-        let end = |day: &Timestamp, until: &Timestamp| if Some(day) == last { *until } else { after(*day, DAY) };
-        union(days.iter().map(|(day, until)| Span::new(*day, end(day, until))))
-    }
-}
-
-/// The place and day of a path `…/AWSLogs/[organisation/]<account>/CloudTrail/<Region>/YYYY/MM/DD[/…]`.
-fn day_of(path: &Path) -> Option<(Place, Timestamp)> {
-    let parts: Vec<&str> = path.components().filter_map(|part| part.as_os_str().to_str()).collect();
-    let at = parts.iter().rposition(|part| *part == "CloudTrail")?;
-    let account: api::AccountId = parts.get(at.checked_sub(1)?)?.parse().ok()?;
-    let region: Region = parts.get(at + 1)?.parse().ok()?;
-    let number = |place: usize| parts.get(at + place)?.parse::<i16>().ok();
-    let date = Date::new(number(2)?, number(3)?.try_into().ok()?, number(4)?.try_into().ok()?).ok()?;
-    let day = jiff::tz::Offset::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()?;
-    Some((Place { account: account.to_string(), region }, day))
-}
-
-/// When a file was delivered: `<account>_CloudTrail_<Region>_YYYYMMDDTHHmmZ_<unique>.json.gz`.
-fn delivered(name: &str) -> Option<Timestamp> {
-    let stamp = name.split('_').nth(3)?;
-    let (date, time) = stamp.strip_suffix('Z')?.split_once('T')?;
-    let part = |text: &str, from: usize, to: usize| text.get(from..to).map(str::to_owned);
-    let date = format!("{}-{}-{}", part(date, 0, 4)?, part(date, 4, 6)?, part(date, 6, 8)?);
-    format!("{date}T{}:{}:00Z", part(time, 0, 2)?, part(time, 2, 4)?).parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use procedure::Own;
 
     use crate::testing::{self, KEY, OPERATOR};
@@ -283,7 +239,8 @@ mod tests {
         let probes = BTreeMap::new();
         let key = KEY.parse().unwrap();
         let subject = Subject { key, aliases: &[], operator: OPERATOR, own, probes: &probes, since };
-        read(&[folder.to_owned()], &subject, since, at("2026-02-01T00:00:00Z"))
+        let archives = Archives { sources: vec![sources::Source::Local(folder.to_owned())], ..Archives::default() };
+        read(&archives, &subject, since, at("2026-02-01T00:00:00Z"))
     }
 
     #[test]

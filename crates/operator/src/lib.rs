@@ -18,6 +18,7 @@ mod notebook;
 pub mod reconcile;
 pub mod report;
 pub mod sight;
+pub mod sources;
 #[cfg(test)]
 mod testing;
 mod world;

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use api::{AccountId, Timestamp};
+use api::{AccountId, Region, Timestamp};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use operator::cases::CaseId;
 use operator::endpoint::Endpoint as Url;
+use operator::sources::Source;
 use procedure::Digest;
 use server::Cluster;
 
@@ -46,7 +47,7 @@ pub(crate) enum Command {
 
 /// Which AWS to talk to. What is not given comes from the standard AWS environment variables and files.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Endpoint {
+pub(crate) struct Connection {
     /// Endpoint of all services, such as a `quietus serve`.
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL", help_heading = "AWS")]
     pub(crate) endpoint_url: Option<String>,
@@ -56,6 +57,13 @@ pub(crate) struct Endpoint {
     /// Region.
     #[arg(long, value_name = "REGION", env = "AWS_REGION", help_heading = "AWS")]
     pub(crate) region: Option<String>,
+}
+
+/// Which AWS to talk to, and what time it is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Endpoint {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
     /// Whose time counts: this machine's, or that of the endpoint, a development server with a virtual clock.
     #[arg(long, value_enum, default_value_t, env = "QUIETUS_USE_CLOCK", help_heading = "AWS")]
     pub(crate) clock: Time,
@@ -192,9 +200,9 @@ pub(crate) enum Clock {
 
 #[derive(Debug, Args)]
 pub(crate) struct Scan {
-    /// Files and folders: `.json`, `.json.gz`, `.jsonl`, CloudTrail's own layout.
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
+    /// Files, folders, `file://` and `s3://BUCKET/PREFIX`: `.json`, `.json.gz`, `.jsonl`, CloudTrail's own layout.
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(crate) sources: Vec<Source>,
     /// Only this key: ARN, ID or alias. May be given more than once; every key where it is not given.
     #[arg(long = "key", value_name = "KEY")]
     pub(crate) keys: Vec<String>,
@@ -204,18 +212,38 @@ pub(crate) struct Scan {
     /// Only events before this moment, RFC 3339.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Timestamp>,
+    /// Only files that CloudTrail's layout places in this account. May be given more than once.
+    #[arg(long = "in-account", value_name = "ID")]
+    pub(crate) accounts: Vec<AccountId>,
+    /// Only files that CloudTrail's layout places in this Region. May be given more than once.
+    #[arg(long = "in-region", value_name = "REGION")]
+    pub(crate) regions: Vec<Region>,
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) cache: Cache,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// Where to remember what was read.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Cache {
+    /// Folder to remember what each file said, so that the next time only new files are read; nothing is kept without it.
+    #[arg(long = "cache", value_name = "DIR", env = "QUIETUS_SCAN_CACHE")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Assess {
     /// Key ID, key ARN, alias name or alias ARN.
     pub(crate) key: String,
-    /// CloudTrail files or folders to read as well, for what event history does not reach.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) offline: Vec<PathBuf>,
+    /// CloudTrail files to read as well, for what event history does not reach: a folder, a file, or `s3://BUCKET/PREFIX`.
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) offline: Vec<Source>,
+    #[command(flatten)]
+    pub(crate) cache: Cache,
     /// How careful to be.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) care: Care,
@@ -356,9 +384,11 @@ pub(crate) struct Reconcile {
     /// How long to wait between two looks.
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = span)]
     pub(crate) every: SignedDuration,
-    /// CloudTrail files or folders to read as well when assessing.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) offline: Vec<PathBuf>,
+    /// CloudTrail files to read as well when assessing: a folder, a file, or `s3://BUCKET/PREFIX`.
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) offline: Vec<Source>,
+    #[command(flatten)]
+    pub(crate) cache: Cache,
     #[command(flatten)]
     pub(crate) cases: Cases,
     #[command(flatten)]

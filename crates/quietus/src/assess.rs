@@ -12,7 +12,7 @@ use crate::show;
 use crate::terminal::say;
 
 pub(crate) fn run(args: &Assess) -> Result<ExitCode> {
-    let place = Place::of(&args.endpoint, args.offline.clone())?;
+    let place = Place::with_archives(&args.endpoint, args.offline.clone(), args.cache.folder.clone())?;
     let aws = place.connection_of(&args.key)?;
     let key = aws.resolve(&args.key)?;
     let (made, seen) = assess_key(aws.as_ref(), key, profile(args.care), place.clock.now()?);

@@ -7,9 +7,10 @@ use anyhow::{Result, anyhow};
 use api::{KeyRef, Region};
 use operator::aws::{Account, Aws, Target};
 use operator::clock::Clock;
+use operator::sources::Source;
 use procedure::{Profile, ProfileName};
 
-use crate::args::{Care, Endpoint, Time};
+use crate::args::{Care, Connection, Endpoint, Time};
 use crate::terminal::hinted;
 
 /// The account that commands talk to, one connection for each Region, and whose time counts.
@@ -19,10 +20,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn of(args: &Endpoint, archives: Vec<PathBuf>) -> Result<Place> {
+    pub(crate) fn of(args: &Endpoint) -> Result<Place> {
+        Place::with_archives(args, Vec::new(), None)
+    }
+
+    /// The same, with CloudTrail files to read beside event history, and where to remember what they say.
+    pub(crate) fn with_archives(args: &Endpoint, sources: Vec<Source>, cache: Option<PathBuf>) -> Result<Place> {
         let shares_clock = args.clock == Time::Endpoint;
         let clock = if shares_clock {
-            let url = args.endpoint_url.as_deref().ok_or_else(|| {
+            let url = args.connection.endpoint_url.as_deref().ok_or_else(|| {
                 hinted(
                     anyhow!("no endpoint is given whose clock could count"),
                     "give --endpoint-url with --clock endpoint",
@@ -32,14 +38,8 @@ impl Place {
         } else {
             Clock::System
         };
-        let target = Target {
-            endpoint_url: args.endpoint_url.clone(),
-            profile: args.profile.clone(),
-            region: args.region.clone(),
-            credentials: None,
-            shares_clock,
-        };
-        Ok(Place { account: Account::of(target, archives), clock })
+        let target = Target { shares_clock, ..target(&args.connection) };
+        Ok(Place { account: Account::of(target).with_archives(sources, cache), clock })
     }
 
     /// The connection that the command line names.
@@ -59,6 +59,17 @@ impl Place {
             Some(by) => Ok(by.clone()),
             None => Ok(self.connection()?.operator().to_owned()),
         }
+    }
+}
+
+/// Where to connect, as the command line says.
+pub(crate) fn target(args: &Connection) -> Target {
+    Target {
+        endpoint_url: args.endpoint_url.clone(),
+        profile: args.profile.clone(),
+        region: args.region.clone(),
+        credentials: None,
+        shares_clock: false,
     }
 }
 

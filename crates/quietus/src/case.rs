@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Case) -> Result<ExitCode> {
 }
 
 fn open(args: &Open) -> Result<ExitCode> {
-    let place = Place::of(&args.speaker.endpoint, Vec::new())?;
+    let place = Place::of(&args.speaker.endpoint)?;
     let aws = place.connection_of(&args.key)?;
     let new = NewCase {
         key: aws.resolve(&args.key)?,
@@ -106,7 +106,7 @@ fn show_case(cases: &Path, id: CaseId, as_json: bool) -> Result<ExitCode> {
 }
 
 fn approve(args: &Approve) -> Result<ExitCode> {
-    let place = Place::of(&args.speaker.endpoint, Vec::new())?;
+    let place = Place::of(&args.speaker.endpoint)?;
     let cases = Folder::at(&args.speaker.cases.cases);
     let (_, case) = commands::show(&cases, args.case)?;
     let step = commands::asked(&case).map_or(Step::Disable, |(step, _)| step);
@@ -117,7 +117,7 @@ fn approve(args: &Approve) -> Result<ExitCode> {
 }
 
 fn waive(args: &Waive) -> Result<ExitCode> {
-    let place = Place::of(&args.say.speaker.endpoint, Vec::new())?;
+    let place = Place::of(&args.say.speaker.endpoint)?;
     let now = place.clock.now()?;
     let until = now.checked_add(args.lasts).map_err(|error| anyhow!("the waiver would never end: {error}"))?;
     let waived = Waived {
@@ -135,7 +135,7 @@ fn waive(args: &Waive) -> Result<ExitCode> {
 type Command = fn(&Folder, CaseId, &str, &str, api::Timestamp) -> Result<procedure::Case, commands::Refused>;
 
 fn say_so(args: &Say, what: &str, command: Command) -> Result<ExitCode> {
-    let place = Place::of(&args.speaker.endpoint, Vec::new())?;
+    let place = Place::of(&args.speaker.endpoint)?;
     let by = place.who(args.speaker.by.as_ref())?;
     command(&Folder::at(&args.speaker.cases.cases), args.case, &by, &args.reason, place.clock.now()?)?;
     note!("{} {what}", args.case);
@@ -144,7 +144,7 @@ fn say_so(args: &Say, what: &str, command: Command) -> Result<ExitCode> {
 
 /// Carries all open cases on.
 pub(crate) fn reconcile(args: &Reconcile) -> Result<ExitCode> {
-    let place = Place::of(&args.endpoint, args.offline.clone())?;
+    let place = Place::with_archives(&args.endpoint, args.offline.clone(), args.cache.folder.clone())?;
     let cases = Folder::at(&args.cases.cases);
     let now = || place.clock.now();
     let told = |case: CaseId, entry: &Entry| say!("{}  {case}  {}", moment(entry.at), show::fact(&entry.fact));
@@ -213,7 +213,7 @@ fn tell(rounds: &[Round]) -> u8 {
 
 /// Brings a key back, with a case or without.
 pub(crate) fn rescue(args: &Rescue) -> Result<ExitCode> {
-    let place = Place::of(&args.speaker.endpoint, Vec::new())?;
+    let place = Place::of(&args.speaker.endpoint)?;
     let now = || place.clock.now();
     if let Ok(id) = args.target.parse::<CaseId>() {
         let cases = Folder::at(&args.speaker.cases.cases);
@@ -235,7 +235,7 @@ pub(crate) fn rescue(args: &Rescue) -> Result<ExitCode> {
 
 /// Writes a case's report.
 pub(crate) fn report(args: &Report) -> Result<ExitCode> {
-    let place = Place::of(&args.endpoint, Vec::new())?;
+    let place = Place::of(&args.endpoint)?;
     let cases = Folder::at(&args.cases.cases);
     let out = args.out.clone().unwrap_or_else(|| cases.of(args.case));
     for path in operator::report::write(&cases, args.case, &out, place.clock.now()?)? {

@@ -7,6 +7,7 @@ mod assess;
 mod aws;
 mod case;
 mod clock;
+mod progress;
 mod rehearse;
 mod scan;
 mod serve;

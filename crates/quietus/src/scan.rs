@@ -5,11 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use comfy_table::CellAlignment;
+use operator::sources::layout::Filter;
+use operator::sources::{Error, Request, scan};
 use trail::Selection;
-use trail::scan::{Summary, scan};
+use trail::scan::Summary;
 use trail::tally::Row;
 
 use crate::args::Scan;
+use crate::aws::target;
+use crate::progress::Line;
 use crate::terminal::{counted, hinted, moment, note, print, say, table};
 
 /// Gaps that are shown one by one; the rest is counted.
@@ -31,18 +35,58 @@ pub(crate) fn run(args: &Scan) -> Result<ExitCode> {
     if let Some(until) = args.until {
         selection = selection.until(until);
     }
-    let summary = scan(&args.paths, &selection, &mut |_| {}).map_err(|error| {
-        hinted(error, "give files or folders that hold CloudTrail's `.json`, `.json.gz` or `.jsonl` files")
+    let filter = Filter {
+        accounts: args.accounts.iter().copied().collect(),
+        regions: args.regions.iter().copied().collect(),
+        since: args.since,
+        until: args.until,
+    };
+    let request = Request {
+        sources: &args.sources,
+        filter: &filter,
+        selection: &selection,
+        cache: args.cache.folder.as_deref(),
+        target: &target(&args.connection),
+    };
+    let mut line = Line::new();
+    let found = scan(&request, &mut |progress| line.show(progress));
+    drop(line);
+    let found = found.map_err(|error| {
+        let hint = hint(&error);
+        hinted(error, hint)
     })?;
+    let summary = &found.summary;
     if args.json {
         for row in &summary.totals.rows {
             say!("{}", serde_json::to_string(row)?);
         }
     } else {
-        show(&summary);
+        show(summary);
+        if args.cache.folder.is_some() {
+            say!("{} of {} known already", found.recalled, counted(summary.counts.files, "file"));
+        }
     }
-    tell_gaps(&summary);
+    tell_gaps(summary);
+    if let Some(trouble) = &found.cache_trouble {
+        note!("warning: not everything could be remembered, so it will be read again: {trouble}");
+    }
     Ok(if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+}
+
+/// What to do about a scan that could not begin.
+fn hint(error: &Error) -> &'static str {
+    match error {
+        Error::Local(_) => "give files or folders that hold CloudTrail's `.json`, `.json.gz` or `.jsonl` files",
+        Error::Bucket { .. } => {
+            "check the bucket's name, --profile and --endpoint-url, and that s3:ListBucket and s3:GetObject are allowed"
+        }
+        Error::Nothing { .. } => "give the prefix that CloudTrail writes to, such as `s3://BUCKET/AWSLogs`",
+        Error::TooMany { .. } => {
+            "name a narrower prefix, or fewer accounts and Regions with --in-account and --in-region"
+        }
+        Error::Cache { .. } => "give --cache a folder that you may write to, or leave it out",
+        Error::Runtime(_) => "try again when this machine has threads to spare",
+    }
 }
 
 /// Something could not be read that may hold events. Source: procedure.md 6.5.8, INCONCLUSIVE.

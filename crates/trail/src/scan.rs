@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rayon::prelude::*;
 
@@ -48,14 +49,18 @@ pub struct Progress {
 
 /// Reads every log file in `paths`: files as they are named, folders with all that is in them.
 ///
-/// `progress` is called before the first and after every few files.
-///
-/// *Guarantee*: the same files give the same summary, whatever the number of threads.
-///
 /// # Errors
 /// [`Error::Path`] where one of `paths` does not exist or may not be looked at. Trouble within folders is a [`Gap`].
 pub fn scan(paths: &[PathBuf], selection: &Selection, progress: &mut dyn FnMut(&Progress)) -> Result<Summary, Error> {
-    let found = find(paths)?;
+    Ok(read(find(paths, &|_| true)?, selection, progress))
+}
+
+/// Reads the files that were found.
+///
+/// `progress` is called before the first and after every few files.
+///
+/// *Guarantee*: the same files give the same summary, whatever the number of threads.
+pub fn read(found: Found, selection: &Selection, progress: &mut dyn FnMut(&Progress)) -> Summary {
     let mut builder = Builder::new(selection);
     found.gaps.into_iter().for_each(|gap| builder.gap(gap));
     let mut state = Progress {
@@ -76,7 +81,7 @@ pub fn scan(paths: &[PathBuf], selection: &Selection, progress: &mut dyn FnMut(&
     add(&mut builder, read);
     state.done = builder.counts();
     progress(&state);
-    Ok(builder.finish())
+    builder.finish()
 }
 
 /// The files in runs that are read in one go.
@@ -141,37 +146,55 @@ impl Reader {
     }
 }
 
-/// The files to read, by path, each once.
-#[derive(Default)]
-struct Found {
-    files: Vec<FoundFile>,
-    gaps: Vec<Gap>,
+/// Files to read, and what could not be looked at.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The files, by path, each once.
+    pub files: Vec<FoundFile>,
+    /// What is not read, and why.
+    pub gaps: Vec<Gap>,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct FoundFile {
-    path: PathBuf,
-    bytes: u64,
+/// A file of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FoundFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last written, where the file system tells.
+    pub modified: Option<SystemTime>,
 }
 
-fn find(paths: &[PathBuf]) -> Result<Found, Error> {
-    let mut found = Found::default();
+/// Looks for the log files in `paths`, without reading any. Of what is in a folder, files and folders that `is_asked` refuses are
+/// left out, and are no gaps.
+///
+/// # Errors
+/// [`Error::Path`] where one of `paths` does not exist or may not be looked at. Trouble within folders is a [`Gap`].
+pub fn find(paths: &[PathBuf], is_asked: &dyn Fn(&Path) -> bool) -> Result<Found, Error> {
+    let mut search = Search { found: Found::default(), is_asked };
     for path in paths {
         let metadata = fs::metadata(path).map_err(|source| Error::Path { path: path.clone(), source })?;
         if metadata.is_dir() {
-            found.folder(path, 0);
+            search.folder(path, 0);
         } else {
-            found.file(path.clone(), &metadata);
+            search.file(path.clone(), &metadata);
         }
     }
+    let mut found = search.found;
     found.files.sort();
     found.files.dedup();
     Ok(found)
 }
 
-impl Found {
+struct Search<'a> {
+    found: Found,
+    is_asked: &'a dyn Fn(&Path) -> bool,
+}
+
+impl Search<'_> {
     fn gap(&mut self, path: PathBuf, why: Why) {
-        self.gaps.push(Gap { path, why, count: 1 });
+        self.found.gaps.push(Gap { path, why, count: 1 });
     }
 
     fn folder(&mut self, path: &Path, depth: usize) {
@@ -192,6 +215,9 @@ impl Found {
 
     fn entry(&mut self, entry: &fs::DirEntry, depth: usize) {
         let path = entry.path();
+        if !(self.is_asked)(&path) {
+            return;
+        }
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         match fs::metadata(&path) {
             Err(error) => self.gap(path, Why::File(error)),
@@ -207,14 +233,15 @@ impl Found {
 
     fn file(&mut self, path: PathBuf, metadata: &fs::Metadata) {
         if metadata.is_file() {
-            self.files.push(FoundFile { path, bytes: metadata.len() });
+            self.found.files.push(FoundFile { path, bytes: metadata.len(), modified: metadata.modified().ok() });
         } else {
             self.gap(path, Why::NotAFile);
         }
     }
 }
 
-fn has_log_name(path: &Path) -> bool {
+/// Whether a file in a folder is read: `.json`, `.jsonl`, `.ndjson`, `.gz`.
+pub fn has_log_name(path: &Path) -> bool {
     let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default().to_ascii_lowercase();
     matches!(suffix.as_str(), "json" | "jsonl" | "ndjson" | "gz")
 }

@@ -18,6 +18,7 @@ use procedure::{Gap, Seen};
 use super::Aws;
 use super::pace::Pace;
 use super::trouble::{Trouble, chain};
+use crate::archive::Archives;
 use crate::clock;
 use crate::endpoint::{Endpoint, InvalidEndpoint};
 
@@ -113,7 +114,7 @@ pub(super) fn open(target: &Target) -> Result<Aws, Error> {
         skew: parts.skew,
         shares_clock: target.shares_clock,
         pace: parts.pace,
-        archives: Vec::new(),
+        archives: Archives::default(),
         memories: Mutex::default(),
         runtime,
     })
@@ -165,7 +166,8 @@ fn why_none(error: &dyn std::error::Error) -> String {
     text.trim_end_matches('.').to_owned()
 }
 
-async fn load(target: &Target) -> SdkConfig {
+/// The settings for `target`, without asking anybody yet.
+pub(crate) async fn load(target: &Target) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .read_timeout(ATTEMPT)

@@ -26,12 +26,14 @@ pub use connect::{Error, Target};
 pub use reach::Account;
 pub use resolve::Unresolved;
 
-use crate::archive;
+use crate::archive::{self, Archives};
 use crate::notebook::Memory;
 use crate::sight::{Sighted, Subject};
 use crate::world::{Act, Answer, Ask, World};
 use connect::Skew;
+pub(crate) use connect::load;
 use pace::Pace;
+pub(crate) use trouble::chain;
 
 /// A connection to one account and Region of AWS, or of `quietus serve`.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ pub struct Aws {
     /// Whether time comes from the service itself, so that clocks cannot differ.
     shares_clock: bool,
     pace: Pace,
-    archives: Vec<PathBuf>,
+    archives: Archives,
     /// What notebooks say, so that only what is new in them is read again.
     memories: Mutex<BTreeMap<PathBuf, Memory>>,
     // Last, so that it outlives the clients when all of this is dropped.
@@ -64,9 +66,9 @@ impl Aws {
         connect::open(target)
     }
 
-    /// The same, reading CloudTrail files too: as many paths as there are.
+    /// The same, reading CloudTrail files too.
     #[must_use]
-    pub fn with_archives(mut self, archives: Vec<PathBuf>) -> Aws {
+    pub fn with_archives(mut self, archives: Archives) -> Aws {
         self.archives = archives;
         self
     }
@@ -116,7 +118,7 @@ impl Aws {
         };
         let (mut seen, source) = history::read(self, ask, subject).await;
         let mut sources = vec![source];
-        if ask.depth == Depth::Full && !self.archives.is_empty() {
+        if ask.depth == Depth::Full && !self.archives.sources.is_empty() {
             let found = archive::read(&self.archives, &subject, ask.lookback, ask.now);
             archive::merge(&mut seen.usage, found.usage);
             sources.extend(found.sources);

@@ -7,21 +7,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use api::{KeyArn, Region};
 
 use super::{Aws, Error, Target};
+use crate::archive::Archives;
 use crate::reconcile::{Unreached, Worlds};
+use crate::sources::Source;
 use crate::world::World;
 
 /// The worlds of one account: the same credentials in every Region that a case's key is in.
 #[derive(Debug)]
 pub struct Account {
     target: Target,
-    archives: Vec<PathBuf>,
+    archives: Archives,
     open: Mutex<BTreeMap<Region, Arc<Aws>>>,
 }
 
 impl Account {
-    /// Nothing is opened yet. `archives` are CloudTrail files to read beside event history.
-    pub fn of(target: Target, archives: Vec<PathBuf>) -> Account {
-        Account { target, archives, open: Mutex::new(BTreeMap::new()) }
+    /// Nothing is opened yet.
+    pub fn of(target: Target) -> Account {
+        Account { target, archives: Archives::default(), open: Mutex::default() }
+    }
+
+    /// The same, reading CloudTrail files beside event history; what they say is remembered in `cache`.
+    #[must_use]
+    pub fn with_archives(mut self, sources: Vec<Source>, cache: Option<PathBuf>) -> Account {
+        self.archives = Archives { sources, cache, target: self.target.clone() };
+        self
     }
 
     /// The connection of a Region, or, without one, of that which the target or its configuration names.

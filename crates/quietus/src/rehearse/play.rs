@@ -108,7 +108,7 @@ fn account(theatre: &Theatre) -> Account {
         shares_clock: true,
         ..Target::default()
     };
-    Account::of(target, Vec::new())
+    Account::of(target)
 }
 
 /// The standard profile, but for the probes: as many in a rehearsal's month as its steps allow.

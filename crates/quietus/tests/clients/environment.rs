@@ -64,6 +64,9 @@ fn make_node() -> Result<PathBuf, String> {
 /// Has `install` fill `folder`, unless it did so before for the same `wanted`.
 fn installed(folder: &Path, wanted: &str, install: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let stamp = folder.join("installed");
+    // Tests of several files may come here at once.
+    let turn = std::fs::File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
+    turn.lock().map_err(|error| error.to_string())?;
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
