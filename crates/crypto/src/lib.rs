@@ -19,6 +19,7 @@ mod keyring;
 mod material;
 mod prepared;
 mod random;
+mod recipient;
 
 pub use blob::{BlobHeader, Cipher, HEADER_BYTES, OVERHEAD_BYTES, header};
 pub use context::EncryptionContext;
@@ -30,6 +31,7 @@ pub use keyring::{Epoch, Keyring};
 pub use material::{KeyMaterial, MaterialId, WrappedMaterial};
 pub use prepared::{Message, PreparedKey};
 pub use random::random;
+pub use recipient::{Enclave, NitroRoot};
 
 #[cfg(test)]
 mod tests {
