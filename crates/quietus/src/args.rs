@@ -133,6 +133,9 @@ pub(crate) struct Serve {
     /// several times.
     #[arg(long = "xks-host", value_name = "HOST=ADDRESS", value_parser = host, env = "QUIETUS_XKS_HOST", value_delimiter = ';')]
     pub(crate) xks_hosts: Vec<(String, SocketAddr)>,
+    /// Root certificate, PEM, that attestation documents of Nitro enclaves must lead to. Without it none is taken.
+    #[arg(long, value_name = "FILE", env = "QUIETUS_NITRO_ROOT")]
+    pub(crate) nitro_root: Option<PathBuf>,
     /// Go on deleting after the wall clock has jumped. Without it, such a server waits and says so.
     #[arg(long, env = "QUIETUS_ACCEPT_CLOCK", value_parser = FalseyValueParser::new())]
     pub(crate) accept_clock: bool,

@@ -51,6 +51,7 @@ fn config(args: &Serve) -> Result<Config> {
             xks_certificates: args.xks_ca.clone(),
             xks_hosts: args.xks_hosts.iter().cloned().collect(),
         },
+        nitro_root: args.nitro_root.clone(),
         accept_clock: args.accept_clock,
         request_quotas: match args.request_quotas {
             Quotas::Off => RequestQuotas::Off,

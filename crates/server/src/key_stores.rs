@@ -90,6 +90,13 @@ impl Outside for Reached {
         }
     }
 
+    fn random(&self, access: Access<'_>, bytes: &mut [u8]) -> Result<(), Trouble> {
+        match access {
+            Access::Hsm { cluster, password } => self.cluster(cluster)?.random(password, bytes),
+            Access::Xks { .. } => Err(Trouble::Proxy(ProxyTrouble::Unsupported)),
+        }
+    }
+
     fn destroy_key(&self, access: Access<'_>, id: [u8; 16]) -> Result<(), Trouble> {
         match access {
             Access::Hsm { cluster, password } => self.cluster(cluster)?.destroy_key(password, id),

@@ -101,6 +101,8 @@ pub struct Config {
     pub extra_keys: Vec<AccessKey>,
     /// What stands behind custom key stores.
     pub key_stores: KeyStores,
+    /// The root certificate, PEM, that attestation documents of enclaves must lead to.
+    pub nitro_root: Option<PathBuf>,
     /// An operator has looked at a wall clock that had jumped: keys are deleted again.
     pub accept_clock: bool,
     /// Which request quotas hold for each account and Region.
@@ -121,6 +123,7 @@ impl Config {
             seal_every: SignedDuration::from_mins(5),
             extra_keys: Vec::new(),
             key_stores: KeyStores::default(),
+            nitro_root: None,
             accept_clock: false,
             request_quotas: RequestQuotas::Off,
         }
@@ -212,6 +215,11 @@ fn open(config: Config) -> Result<Opened, StartError> {
     // Locks the folder against a second server.
     let (store, keyring) = folder.open_store()?;
     let outside = Reached::open(config.key_stores.clone())?;
+    let vault = Vault::new(keyring).reaching(Arc::new(outside));
+    let vault = match &config.nitro_root {
+        Some(path) => vault.trusting(tls::nitro_root(path)?),
+        None => vault,
+    };
     let clock = config.clock(&folder)?;
 
     let credentials = credentials::open(&folder.credentials(), || match kind {
@@ -232,7 +240,7 @@ fn open(config: Config) -> Result<Opened, StartError> {
     let (committer, commit_loop) = commits.start()?;
     let node = Node {
         state,
-        vault: Vault::new(keyring).reaching(Arc::new(outside)),
+        vault,
         verifier: Verifier::new(keys.into_iter().map(AccessKey::into_verifiable)),
         clock,
         committer,

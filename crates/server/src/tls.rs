@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crypto::NitroRoot;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -43,6 +44,20 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
         .map_err(|error| wrong("private key", path)(&error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// The root certificate of enclaves.
+///
+/// # Errors
+/// [`StartError`] where the file holds no certificate in PEM form.
+pub(crate) fn nitro_root(path: &Path) -> Result<NitroRoot, StartError> {
+    let wrong = |why: &dyn std::fmt::Display| StartError::Tls {
+        what: "root certificate of enclaves",
+        path: path.to_owned(),
+        why: why.to_string(),
+    };
+    let certificate = CertificateDer::from_pem_file(path).map_err(|error| wrong(&error))?;
+    NitroRoot::of(certificate.to_vec()).map_err(|_| wrong(&"it is no certificate"))
 }
 
 /// TLS version and cipher suite of a connection, as CloudTrail spells them.

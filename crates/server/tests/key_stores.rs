@@ -153,6 +153,9 @@ async fn live_in_softhsm(folder: &Path) {
     let opened = client.kms("Decrypt", json!({ "CiphertextBlob": data["CiphertextBlob"] })).await.ok();
     assert_eq!(opened["Plaintext"], data["Plaintext"]);
 
+    let random = client.kms("GenerateRandom", json!({ "NumberOfBytes": 32, "CustomKeyStoreId": store })).await.ok();
+    assert_ne!(STANDARD.decode(random["Plaintext"].as_str().unwrap()).unwrap(), [0; 32]);
+
     // A restart finds the store connected, and logs in when it is first needed.
     drop(client);
     running.stop().await;

@@ -7,6 +7,7 @@ use api::{
     AccountId, EncryptionAlgorithm, Fault, GrantOperation, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm,
     MessageType, Region, SigningAlgorithm, Timestamp, WrappingAlgorithm, WrappingKeySpec,
 };
+use crypto::Enclave;
 use policy::{Context, Decision, Presented, Principal, Request, Value, Values, Why};
 
 use crate::call::{Call, CallerKind};
@@ -35,6 +36,8 @@ pub(crate) struct Asks<'a> {
     pub(crate) data_key_pair_spec: Option<KeySpec>,
     /// The key that CreateKey is asked to make.
     pub(crate) new_key: Option<NewKey>,
+    /// `kms:RecipientAttestation:ImageSha384` and `kms:RecipientAttestation:PCR<n>`.
+    pub(crate) enclave: Option<&'a Enclave>,
     /// `kms:RequestAlias`.
     pub(crate) alias: Option<&'a str>,
     /// `kms:ScheduleKeyDeletionPendingWindowInDays`; the default where the request names none.
@@ -167,6 +170,9 @@ struct Facts<'a> {
 
 impl Context for Facts<'_> {
     fn values(&self, name: &str) -> Values<'_> {
+        if let Some(name) = name.strip_prefix("kms:recipientattestation:") {
+            return self.asks.enclave.map_or(Values::Absent, |enclave| measured(enclave, name));
+        }
         if let Some(name) = name.strip_prefix("kms:encryptioncontext:") {
             return named(self.asks.context, name);
         }
@@ -314,6 +320,18 @@ fn of_new_key<'a>(name: &str, key: NewKey) -> Values<'a> {
 fn trailing_days(key: &Key, now: Timestamp) -> i64 {
     let since = key.last_use().map_or(key.created, |used| used.at);
     (now.as_second() - since.as_second()).max(0) / DAY_SECONDS
+}
+
+/// What an enclave measured, in lower-case hex digits: a PCR, or the image, which is PCR 0.
+fn measured<'a>(enclave: &Enclave, name: &str) -> Values<'a> {
+    let number = match name {
+        "imagesha384" => Some(0),
+        name => name.strip_prefix("pcr").and_then(|number| number.parse().ok()),
+    };
+    let Some(pcr) = number.and_then(|number: u8| enclave.pcrs.get(&number)) else { return Values::Absent };
+    let mut digits = vec![0; 2 * pcr.len()];
+    api::hex(pcr, &mut digits);
+    Values::One(Value::Text(Cow::Owned(String::from_utf8_lossy(&digits).into_owned())))
 }
 
 fn named<'a>(pairs: &'a [(Cow<'a, str>, Cow<'a, str>)], name: &str) -> Values<'a> {

@@ -255,6 +255,12 @@ pub trait Outside: Send + Sync {
     /// [`Trouble`]; of an external key manager always: its keys are its owner's to make.
     fn make_key(&self, access: Access<'_>, id: [u8; 16], label: &str) -> Result<(), Trouble>;
 
+    /// Fills `bytes` from the generator of a cluster.
+    ///
+    /// # Errors
+    /// [`Trouble`]; of an external key manager always: its API has no such call.
+    fn random(&self, access: Access<'_>, bytes: &mut [u8]) -> Result<(), Trouble>;
+
     /// Destroys a key that [`Outside::make_key`] made.
     ///
     /// # Errors
@@ -329,6 +335,10 @@ impl Outside for Nowhere {
     fn disconnect(&self, _: Access<'_>) {}
 
     fn make_key(&self, access: Access<'_>, _: [u8; 16], _: &str) -> Result<(), Trouble> {
+        Nowhere::unreachable(access)
+    }
+
+    fn random(&self, access: Access<'_>, _: &mut [u8]) -> Result<(), Trouble> {
         Nowhere::unreachable(access)
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::{KeyArn, KeySpec};
-use crypto::{KeyMaterial, Keyring, MaterialId, PreparedKey, WrappedMaterial};
+use crypto::{KeyMaterial, Keyring, MaterialId, NitroRoot, PreparedKey, WrappedMaterial};
 use zeroize::Zeroizing;
 
 use crate::outside::{Access, Nowhere, Outside};
@@ -15,18 +15,29 @@ use crate::state::{Key, KeyStore, KeyStoreKind, Material, StoreKey};
 pub struct Vault {
     keyring: Arc<Keyring>,
     outside: Arc<dyn Outside>,
+    nitro_root: Option<NitroRoot>,
 }
 
 impl Vault {
     /// A vault over a keyring, with nothing outside.
     pub fn new(keyring: Keyring) -> Vault {
-        Vault { keyring: Arc::new(keyring), outside: Arc::new(Nowhere) }
+        Vault { keyring: Arc::new(keyring), outside: Arc::new(Nowhere), nitro_root: None }
     }
 
     /// The same vault, with custom key stores outside.
     #[must_use]
     pub fn reaching(self, outside: Arc<dyn Outside>) -> Vault {
         Vault { outside, ..self }
+    }
+
+    /// The same vault, which takes enclaves that lead to `root`.
+    #[must_use]
+    pub fn trusting(self, root: NitroRoot) -> Vault {
+        Vault { nitro_root: Some(root), ..self }
+    }
+
+    pub(crate) fn nitro_root(&self) -> Option<&NitroRoot> {
+        self.nitro_root.as_ref()
     }
 
     /// New material for `key`, wrapped, with a new ID.

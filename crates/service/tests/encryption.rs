@@ -251,7 +251,8 @@ fn data_key_pairs_come_with_their_private_key_sealed() {
     let refusal = world.call("GenerateDataKeyPair", json!({ "KeyId": key })).unwrap_err();
     assert!(refusal.ends_with("Value null at 'keyPairSpec' failed to satisfy constraint: Member must not be null"));
     let request = json!({ "KeyId": key, "KeyPairSpec": "RSA_2048", "Recipient": {} });
-    assert!(world.call("GenerateDataKeyPair", request).unwrap_err().starts_with("UnsupportedOperationException"));
+    let refusal = world.call("GenerateDataKeyPair", request).unwrap_err();
+    assert_eq!(refusal, "ValidationException: Recipient needs KeyEncryptionAlgorithm and AttestationDocument.");
 }
 
 #[test]

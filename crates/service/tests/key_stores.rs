@@ -71,6 +71,12 @@ impl Outside for Played {
         Ok(())
     }
 
+    fn random(&self, access: Access<'_>, bytes: &mut [u8]) -> Result<(), Trouble> {
+        self.check(access)?;
+        bytes.fill(7);
+        Ok(())
+    }
+
     fn destroy_key(&self, access: Access<'_>, id: [u8; 16]) -> Result<(), Trouble> {
         self.check(access)?;
         self.keys.lock().unwrap().remove(&id);
@@ -223,9 +229,13 @@ fn a_key_lives_in_a_hardware_security_module() {
         format!("Encrypt by arn:aws:iam::{}:root", world::ACCOUNT)
     );
 
+    let random = json!({ "NumberOfBytes": 3, "CustomKeyStoreId": store });
+    assert_eq!(stage.call("GenerateRandom", random.clone()).unwrap()["Plaintext"], "BwcH");
+
     // Without its store the key is unavailable; what is switched meanwhile shows when it is back.
     stage.call("DisconnectCustomKeyStore", of_store.clone()).unwrap();
     assert_eq!(stage.world.state_of(&key), "Unavailable");
+    assert_eq!(stage.refused("GenerateRandom", random), "CustomKeyStoreInvalidStateException");
     let refused = stage.call("Decrypt", open.clone()).unwrap_err();
     assert_eq!(refused, format!("KMSInvalidStateException: {arn} is unavailable."));
     stage.call("DisableKey", json!({ "KeyId": arn })).unwrap();

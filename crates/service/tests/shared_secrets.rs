@@ -63,7 +63,8 @@ fn two_keys_agree_on_a_secret() {
     );
     let mut request = request;
     request["Recipient"] = json!({});
-    assert!(world.call("DeriveSharedSecret", request).unwrap_err().starts_with("UnsupportedOperationException"));
+    let refusal = world.call("DeriveSharedSecret", request).unwrap_err();
+    assert_eq!(refusal, "ValidationException: Recipient needs KeyEncryptionAlgorithm and AttestationDocument.");
 }
 
 #[test]

@@ -579,7 +579,7 @@ fn what_is_not_offered_says_so() {
     let recipient = json!({ "CiphertextBlob": blob, "Recipient": {} });
     assert_eq!(
         world.call("Decrypt", recipient).unwrap_err(),
-        "UnsupportedOperationException: Recipient is not supported by this server."
+        "ValidationException: Recipient needs KeyEncryptionAlgorithm and AttestationDocument."
     );
     for (request, code) in [
         (json!({ "KeySpec": "RSA_2048" }), "ValidationException: You must specify a KeyUsage value"),

@@ -29,22 +29,27 @@ fn ciphertext(reader: &Reader<'_, '_>, dry_run: bool) -> Option<Zeroizing<Vec<u8
     }
 }
 
-/// Refuses members that are in the API but not offered here; silence would change what a call means. What is wrong with their form
-/// is said first.
-pub(crate) fn unsupported(reader: &Reader<'_, '_>, names: &[&'static str]) -> Option<&'static str> {
-    reader.structure::<Recipient>("Recipient");
-    names.iter().copied().find(|name| reader.has(name))
+/// The Nitro enclave that alone shall open an answer.
+#[derive(Debug)]
+pub struct Recipient {
+    /// Its attestation document, 1 to 262,144 bytes; the model does not ask for it, the service does.
+    pub document: Option<Zeroizing<Vec<u8>>>,
+    /// Whether the request says how to seal, which can only be RSAES_OAEP_SHA_256.
+    pub has_algorithm: bool,
 }
-
-/// The form of `Recipient`: who else may open an answer.
-struct Recipient;
 
 impl<'a> Request<'a> for Recipient {
     fn read(reader: &Reader<'_, 'a>) -> Recipient {
-        reader.choice("KeyEncryptionAlgorithm", &["RSAES_OAEP_SHA_256"]);
-        reader.blob("AttestationDocument", 1..=262_144);
-        Recipient
+        Recipient {
+            has_algorithm: reader.choice("KeyEncryptionAlgorithm", &["RSAES_OAEP_SHA_256"]).is_some(),
+            document: reader.blob("AttestationDocument", 1..=262_144),
+        }
     }
+}
+
+/// `Recipient` of a request, where it names one.
+pub(crate) fn recipient(reader: &Reader<'_, '_>) -> Option<Recipient> {
+    reader.structure("Recipient")
 }
 
 /// The fault for a member that is not offered; `docs/compatibility.md` lists them.
@@ -105,8 +110,8 @@ pub struct Decrypt<'a> {
     pub algorithm: EncryptionAlgorithm,
     /// Check everything, do nothing.
     pub dry_run: bool,
-    /// A member that the API has and we do not offer.
-    pub not_offered: Option<&'static str>,
+    /// Who alone shall open the answer.
+    pub recipient: Option<Recipient>,
 }
 
 impl<'a> Request<'a> for Decrypt<'a> {
@@ -119,7 +124,7 @@ impl<'a> Request<'a> for Decrypt<'a> {
             key: reader.text("KeyId", KEY_ID, None),
             algorithm: algorithm(reader, "EncryptionAlgorithm"),
             dry_run,
-            not_offered: unsupported(reader, &["Recipient"]),
+            recipient: recipient(reader),
         }
     }
 }
@@ -130,8 +135,12 @@ impl<'a> Request<'a> for Decrypt<'a> {
 pub struct Decrypted {
     /// The key ARN.
     pub key_id: KeyArn,
-    /// What was encrypted.
-    pub plaintext: Blob<Zeroizing<Vec<u8>>>,
+    /// What was encrypted; not where there is a recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plaintext: Option<Blob<Zeroizing<Vec<u8>>>>,
+    /// The same, for the recipient alone: CMS EnvelopedData (RFC 5652), DER.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ciphertext_for_recipient: Option<Blob<Vec<u8>>>,
     /// How it was encrypted.
     pub encryption_algorithm: EncryptionAlgorithm,
     /// The material that opened it, 64 hex digits; only of a symmetric encryption key.

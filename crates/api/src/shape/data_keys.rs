@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::cryptographic::{Context, unsupported};
+use super::cryptographic::{Context, Recipient, recipient};
 use super::{Blob, KEY_ID, grant_tokens};
 use crate::validate::{Reader, Request};
 use crate::{KeyArn, KeySpec};
@@ -23,8 +23,8 @@ pub struct GenerateDataKey<'a> {
     pub key_spec: Option<&'static str>,
     /// Check everything, do nothing.
     pub dry_run: bool,
-    /// A member that the API has and we do not offer.
-    pub not_offered: Option<&'static str>,
+    /// Who alone shall open the answer.
+    pub recipient: Option<Recipient>,
 }
 
 impl<'a> Request<'a> for GenerateDataKey<'a> {
@@ -36,7 +36,7 @@ impl<'a> Request<'a> for GenerateDataKey<'a> {
             number_of_bytes: reader.number("NumberOfBytes", 1..=1024),
             key_spec: reader.choice("KeySpec", &["AES_256", "AES_128"]),
             dry_run: reader.flag("DryRun"),
-            not_offered: unsupported(reader, &["Recipient"]),
+            recipient: recipient(reader),
         }
     }
 }
@@ -50,6 +50,9 @@ pub struct DataKey {
     /// The data key itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plaintext: Option<Blob<Zeroizing<Vec<u8>>>>,
+    /// The same, for the recipient alone: CMS EnvelopedData (RFC 5652), DER.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ciphertext_for_recipient: Option<Blob<Vec<u8>>>,
     /// The key ARN.
     pub key_id: KeyArn,
     /// The material that sealed it, 64 hex digits.
@@ -83,8 +86,8 @@ pub struct GenerateDataKeyPair<'a> {
     pub key_pair_spec: KeySpec,
     /// Check everything, do nothing.
     pub dry_run: bool,
-    /// A member that the API has and we do not offer.
-    pub not_offered: Option<&'static str>,
+    /// Who alone shall open the answer.
+    pub recipient: Option<Recipient>,
 }
 
 impl<'a> Request<'a> for GenerateDataKeyPair<'a> {
@@ -98,7 +101,7 @@ impl<'a> Request<'a> for GenerateDataKeyPair<'a> {
                 .and_then(KeySpec::named)
                 .unwrap_or(KeySpec::EccNistP256),
             dry_run: reader.flag("DryRun"),
-            not_offered: unsupported(reader, &["Recipient"]),
+            recipient: recipient(reader),
         }
     }
 }
@@ -112,6 +115,9 @@ pub struct DataKeyPair {
     /// The private key itself: PKCS #8 (RFC 5958), DER.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_key_plaintext: Option<Blob<Zeroizing<Vec<u8>>>>,
+    /// The same, for the recipient alone: CMS EnvelopedData (RFC 5652), DER.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ciphertext_for_recipient: Option<Blob<Vec<u8>>>,
     /// A SubjectPublicKeyInfo (RFC 5280), DER.
     pub public_key: Blob<Vec<u8>>,
     /// The key ARN.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::Blob;
-use super::cryptographic::unsupported;
+use super::cryptographic::{Recipient, recipient};
 use crate::validate::{Reader, Request};
 
 /// GenerateRandom.
@@ -16,8 +16,8 @@ pub struct GenerateRandom<'a> {
     pub number_of_bytes: Option<i64>,
     /// A custom key store.
     pub custom_key_store: Option<Cow<'a, str>>,
-    /// A member that the API has and we do not offer.
-    pub not_offered: Option<&'static str>,
+    /// Who alone shall open the answer.
+    pub recipient: Option<Recipient>,
 }
 
 impl<'a> Request<'a> for GenerateRandom<'a> {
@@ -25,7 +25,7 @@ impl<'a> Request<'a> for GenerateRandom<'a> {
         GenerateRandom {
             number_of_bytes: reader.number("NumberOfBytes", 1..=1024),
             custom_key_store: reader.text("CustomKeyStoreId", 1..=64, None),
-            not_offered: unsupported(reader, &["Recipient"]),
+            recipient: recipient(reader),
         }
     }
 }
@@ -34,6 +34,10 @@ impl<'a> Request<'a> for GenerateRandom<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Random {
-    /// From the operating system's generator.
-    pub plaintext: Blob<Zeroizing<Vec<u8>>>,
+    /// From the operating system's generator; not where there is a recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plaintext: Option<Blob<Zeroizing<Vec<u8>>>>,
+    /// The same, for the recipient alone: CMS EnvelopedData (RFC 5652), DER.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ciphertext_for_recipient: Option<Blob<Vec<u8>>>,
 }

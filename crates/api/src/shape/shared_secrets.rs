@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::cryptographic::unsupported;
+use super::cryptographic::{Recipient, recipient};
 use super::{Blob, KEY_ID, grant_tokens};
 use crate::validate::{Reader, Request};
 use crate::{EncapsulationAlgorithm, KeyAgreementAlgorithm, KeyArn};
@@ -21,8 +21,8 @@ pub struct DeriveSharedSecret<'a> {
     pub public_key: Zeroizing<Vec<u8>>,
     /// Check everything, do nothing.
     pub dry_run: bool,
-    /// A member that the API has and we do not offer.
-    pub not_offered: Option<&'static str>,
+    /// Who alone shall open the answer.
+    pub recipient: Option<Recipient>,
 }
 
 impl<'a> Request<'a> for DeriveSharedSecret<'a> {
@@ -33,7 +33,7 @@ impl<'a> Request<'a> for DeriveSharedSecret<'a> {
             algorithm: reader.required_word("KeyAgreementAlgorithm"),
             public_key: reader.required_blob("PublicKey", 1..=8192),
             dry_run: reader.flag("DryRun"),
-            not_offered: unsupported(reader, &["Recipient"]),
+            recipient: recipient(reader),
         }
     }
 }
@@ -44,8 +44,12 @@ impl<'a> Request<'a> for DeriveSharedSecret<'a> {
 pub struct DerivedSecret {
     /// The key ARN.
     pub key_id: KeyArn,
-    /// The x coordinate of the shared point, as long as the curve's field.
-    pub shared_secret: Blob<Zeroizing<Vec<u8>>>,
+    /// The x coordinate of the shared point, as long as the curve's field; not where there is a recipient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_secret: Option<Blob<Zeroizing<Vec<u8>>>>,
+    /// The same, for the recipient alone: CMS EnvelopedData (RFC 5652), DER.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ciphertext_for_recipient: Option<Blob<Vec<u8>>>,
     /// How it was agreed.
     pub key_agreement_algorithm: KeyAgreementAlgorithm,
     /// Where the key's material comes from.

@@ -146,6 +146,13 @@ impl Hsm {
         self.with(password, |session| session.generate_key(&Mechanism::AesKeyGen, &template).map(|_| ()))
     }
 
+    pub(crate) fn random(&self, password: &Zeroizing<String>, bytes: &mut [u8]) -> Result<(), Trouble> {
+        let length = u32::try_from(bytes.len()).map_err(|_| Trouble::Device)?;
+        let random = Zeroizing::new(self.with(password, |session| session.generate_random_vec(length))?);
+        bytes.copy_from_slice(random.get(..bytes.len()).ok_or(Trouble::Device)?);
+        Ok(())
+    }
+
     pub(crate) fn destroy_key(&self, password: &Zeroizing<String>, id: [u8; 16]) -> Result<(), Trouble> {
         self.with(password, |session| match find(session, id)? {
             Some(key) => session.destroy_object(key),

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use api::shape::Blob;
-use api::shape::cryptographic::{Context, Decrypt, Decrypted, Encrypt, Encrypted, ReEncrypt, ReEncrypted, not_offered};
+use api::shape::cryptographic::{Context, Decrypt, Decrypted, Encrypt, Encrypted, ReEncrypt, ReEncrypted};
 use api::{EncryptionAlgorithm, Fault, KeyArn, KeyRef, Keys};
 use crypto::{BlobHeader, EncryptionContext, MaterialId, PreparedKey};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::custody;
+use super::{custody, recipient};
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
 use crate::fault::{
@@ -41,9 +41,7 @@ pub(super) fn encrypt(asked: &Asked<'_>) -> Result<Done, Fault> {
 
 pub(super) fn decrypt(asked: &Asked<'_>) -> Result<Done, Fault> {
     let request: Decrypt<'_> = asked.request()?;
-    if let Some(member) = request.not_offered {
-        return Err(not_offered(member));
-    }
+    let enclave = recipient::proven(asked, request.recipient.as_ref())?;
     let source = Source {
         ciphertext: request.ciphertext.as_ref().map(|bytes| bytes.as_slice()),
         member: "KeyId",
@@ -52,16 +50,23 @@ pub(super) fn decrypt(asked: &Asked<'_>) -> Result<Done, Fault> {
         context: &request.context,
     };
     let found = find_source(asked, &source)?;
-    let asks = Asks { context: &request.context, encryption_algorithm: Some(request.algorithm), ..Asks::default() };
+    let asks = Asks {
+        context: &request.context,
+        encryption_algorithm: Some(request.algorithm),
+        enclave: enclave.as_ref(),
+        ..Asks::default()
+    };
     admit_source(asked, &found.key, "kms:Decrypt", asks)?;
     let (plaintext, material) = open(asked, &found, &source)?;
     asked.unless_dry(request.dry_run)?;
     if let Some(material) = material {
         asked.note_additional(&OneMaterial::of(material));
     }
+    let (plaintext, ciphertext_for_recipient) = recipient::reply(plaintext, enclave.as_ref())?;
     Ok(Done::answer(&Decrypted {
         key_id: found.key.key.arn,
-        plaintext: Blob(plaintext),
+        plaintext,
+        ciphertext_for_recipient,
         encryption_algorithm: request.algorithm,
         key_material_id: material.map(|id| id.to_string()),
     }))

@@ -92,6 +92,23 @@ pub(super) fn place<'a>(
     Ok(Some(Place { name, stored, xks_key }))
 }
 
+/// Fills `bytes` from the generator of the cluster behind a custom key store.
+pub(super) fn random(asked: &Asked<'_>, given: &str, bytes: &mut [u8]) -> Result<(), Fault> {
+    let id = given.parse::<KeyStoreId>().map_err(|()| no_such_store(given))?;
+    let name = (asked.call.caller.account, asked.call.region, id);
+    let (_, store) = asked.state.key_store(&name).ok_or_else(|| no_such_store(given))?;
+    if let KeyStoreKind::External { .. } = store.kind {
+        let text = format!("Custom key store {given} is an external key store, which generates no random bytes.");
+        return Err(Fault::new("UnsupportedOperationException", text));
+    }
+    if store.connection != Connection::Connected {
+        return Err(wrong_connection(store, "CONNECTED"));
+    }
+    let filled = asked.vault.with_access(&name, store, |outside, access| outside.random(access, bytes));
+    // GenerateRandom declares no more of what may go wrong outside.
+    filled.map_err(ours)?.map_err(|_| Fault::internal())
+}
+
 impl Place<'_> {
     /// Makes the key outside, or checks the one that is there.
     pub(super) fn make(&self, asked: &Asked<'_>, arn: KeyArn) -> Result<Custody, Fault> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use api::shape::Blob;
-use api::shape::cryptographic::not_offered;
 use api::shape::data_keys::{DataKey, DataKeyPair, GenerateDataKey, GenerateDataKeyPair};
 use api::{EncryptionAlgorithm, Fault, KeySpec};
 use zeroize::Zeroizing;
 
 use super::cryptographic::{OneMaterial, seal};
+use super::recipient;
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
 use crate::fault::{NO_DATA_KEY, no_such_spec};
@@ -33,9 +33,7 @@ pub(super) fn generate_data_key_pair_without_plaintext(asked: &Asked<'_>) -> Res
 
 fn generate(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault> {
     let request: GenerateDataKey<'_> = asked.request()?;
-    if let Some(member) = request.not_offered {
-        return Err(not_offered(member));
-    }
+    let enclave = recipient::proven(asked, request.recipient.as_ref().filter(|_| with_plaintext))?;
     // AWS looks for the key first, and at its usage and state last.
     let found = find::key(asked.state, asked.call, &request.key, asked.call.operation.keys)?;
     let length = match (request.key_spec, request.number_of_bytes) {
@@ -44,16 +42,21 @@ fn generate(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault> {
         (None, Some(bytes)) => usize::try_from(bytes).map_err(|_| Fault::internal())?,
         _ => return Err(Fault::validation("Please specify either number of bytes or key spec.")),
     };
-    let asks = Asks { context: &request.context, ..Asks::default() };
+    let asks = Asks { context: &request.context, enclave: enclave.as_ref(), ..Asks::default() };
     let key = wrapping_key(asked, found, asks)?;
     asked.unless_dry(request.dry_run)?;
     let mut plaintext = Zeroizing::new(vec![0; length]);
     crypto::random(&mut plaintext);
     let (ciphertext, material) = seal(asked, &key, &request.context, &plaintext)?;
     asked.note_additional(&OneMaterial::of(material));
+    let (plaintext, ciphertext_for_recipient) = match with_plaintext {
+        true => recipient::reply(plaintext, enclave.as_ref())?,
+        false => (None, None),
+    };
     Ok(Done::answer(&DataKey {
         ciphertext_blob: Blob(ciphertext),
-        plaintext: with_plaintext.then_some(Blob(plaintext)),
+        plaintext,
+        ciphertext_for_recipient,
         key_id: key.arn,
         key_material_id: material.to_string(),
     }))
@@ -61,11 +64,14 @@ fn generate(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault> {
 
 fn generate_pair(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault> {
     let request: GenerateDataKeyPair<'_> = asked.request()?;
-    if let Some(member) = request.not_offered {
-        return Err(not_offered(member));
-    }
+    let enclave = recipient::proven(asked, request.recipient.as_ref().filter(|_| with_plaintext))?;
     let spec = request.key_pair_spec;
-    let asks = Asks { context: &request.context, data_key_pair_spec: Some(spec), ..Asks::default() };
+    let asks = Asks {
+        context: &request.context,
+        data_key_pair_spec: Some(spec),
+        enclave: enclave.as_ref(),
+        ..Asks::default()
+    };
     let found = find::key(asked.state, asked.call, &request.key, asked.call.operation.keys)?;
     let key = wrapping_key(asked, found, asks)?;
     if !spec.is_offered_in(asked.call.region) {
@@ -75,9 +81,14 @@ fn generate_pair(asked: &Asked<'_>, with_plaintext: bool) -> Result<Done, Fault>
     let pair = crypto::DataKeyPair::generate(spec).map_err(|_| no_such_spec(spec))?;
     let (ciphertext, material) = seal(asked, &key, &request.context, &pair.private)?;
     asked.note_additional(&OneMaterial::of(material));
+    let (private_key_plaintext, ciphertext_for_recipient) = match with_plaintext {
+        true => recipient::reply(pair.private, enclave.as_ref())?,
+        false => (None, None),
+    };
     Ok(Done::answer(&DataKeyPair {
         private_key_ciphertext_blob: Blob(ciphertext),
-        private_key_plaintext: with_plaintext.then_some(Blob(pair.private)),
+        private_key_plaintext,
+        ciphertext_for_recipient,
         public_key: Blob(pair.public),
         key_id: key.arn,
         key_pair_spec: spec,

@@ -17,6 +17,7 @@ mod multi_region;
 mod policies;
 mod public_keys;
 mod random;
+mod recipient;
 mod rotation;
 mod shared_secrets;
 mod signing;

@@ -2,31 +2,31 @@
 
 use api::Fault;
 use api::shape::Blob;
-use api::shape::cryptographic::not_offered;
 use api::shape::shared_secrets::{
     Decapsulate, Decapsulated, DeriveSharedSecret, DerivedSecret, Encapsulate, Encapsulated,
 };
 
 use super::cryptographic::current;
+use super::recipient;
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
 use crate::fault::INVALID_CIPHERTEXT;
 
 pub(super) fn derive_shared_secret(asked: &Asked<'_>) -> Result<Done, Fault> {
     let request: DeriveSharedSecret<'_> = asked.request()?;
-    if let Some(member) = request.not_offered {
-        return Err(not_offered(member));
-    }
-    let asks = Asks { key_agreement_algorithm: Some(request.algorithm), ..Asks::default() };
+    let enclave = recipient::proven(asked, request.recipient.as_ref())?;
+    let asks = Asks { key_agreement_algorithm: Some(request.algorithm), enclave: enclave.as_ref(), ..Asks::default() };
     let key = asked.key(&request.key, asks)?;
     // A public key of another curve, or that is none: AWS says no more (recorded answer).
     let secret = current(asked, &key)?
         .derive(request.algorithm, &request.public_key)
         .map_err(|_| Fault::bare("ValidationException"))?;
     asked.unless_dry(request.dry_run)?;
+    let (shared_secret, ciphertext_for_recipient) = recipient::reply(secret, enclave.as_ref())?;
     Ok(Done::answer(&DerivedSecret {
         key_id: key.arn,
-        shared_secret: Blob(secret),
+        shared_secret,
+        ciphertext_for_recipient,
         key_agreement_algorithm: request.algorithm,
         key_origin: key.origin.as_str(),
     }))
