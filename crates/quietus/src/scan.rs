@@ -77,6 +77,9 @@ pub(crate) fn run(args: &Scan) -> Result<ExitCode> {
 fn hint(error: &Error) -> &'static str {
     match error {
         Error::Local(_) => "give files or folders that hold CloudTrail's `.json`, `.json.gz` or `.jsonl` files",
+        Error::NoCredentials { .. } => {
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with --profile"
+        }
         Error::Bucket { .. } => {
             "check the bucket's name, --profile and --endpoint-url, and that s3:ListBucket and s3:GetObject are allowed"
         }

@@ -160,7 +160,7 @@ async fn assemble(target: &Target) -> Result<Parts, Error> {
 }
 
 /// What the provider says, without its list of every place that it looked in.
-fn why_none(error: &dyn std::error::Error) -> String {
+pub(crate) fn why_none(error: &dyn std::error::Error) -> String {
     let text = chain(error);
     let text = text.split(" Attempted:").next().unwrap_or_default();
     text.trim_end_matches('.').to_owned()

@@ -31,7 +31,7 @@ use crate::notebook::Memory;
 use crate::sight::{Sighted, Subject};
 use crate::world::{Act, Answer, Ask, World};
 use connect::Skew;
-pub(crate) use connect::load;
+pub(crate) use connect::{load, why_none};
 use pace::Pace;
 pub(crate) use trouble::chain;
 

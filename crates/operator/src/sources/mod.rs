@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials as _;
 use futures_util::{StreamExt as _, stream};
 use object_store::{ObjectMeta, ObjectStore};
 use tokio::sync::mpsc;
@@ -28,7 +30,7 @@ use trail::part::Counts;
 use trail::scan::{Gap, Summary};
 use trail::summary::Builder;
 
-use crate::aws::{Target, chain, load};
+use crate::aws::{Target, chain, load, why_none};
 use crate::clock::Clock;
 use cache::Cache;
 pub(crate) use days::{Days, Place, day_of};
@@ -92,6 +94,12 @@ pub enum Error {
     /// A path cannot be looked at.
     #[error(transparent)]
     Local(#[from] trail::scan::Error),
+    /// There are no credentials for a bucket.
+    #[error("no credentials were found ({why})")]
+    NoCredentials {
+        /// What the SDK says.
+        why: String,
+    },
     /// A bucket cannot be listed.
     #[error("cannot look at `{source_url}`: {why}")]
     Bucket {
@@ -289,7 +297,7 @@ async fn list_all(
     if buckets.is_empty() {
         return Ok(());
     }
-    let config = load(request.target).await;
+    let config = settings(request.target).await?;
     for bucket in buckets {
         let store = bucket.open(&config).await.map_err(|error| failed(bucket, Failed::Store(error)))?;
         let (sender, mut receiver) = mpsc::channel(AT_ONCE);
@@ -315,6 +323,15 @@ async fn list_all(
         listed.map_err(|why| failed(bucket, why))?;
     }
     Ok(())
+}
+
+/// The settings for buckets, with credentials that are there.
+async fn settings(target: &Target) -> Result<SdkConfig, Error> {
+    let config = load(target).await;
+    let no_credentials = |why: String| Error::NoCredentials { why };
+    let provider = config.credentials_provider().ok_or_else(|| no_credentials("none are set".to_owned()))?;
+    provider.provide_credentials().await.map_err(|error| no_credentials(why_none(&error)))?;
+    Ok(config)
 }
 
 fn item_of(bucket: &Bucket, store: &Arc<dyn ObjectStore>, meta: ObjectMeta) -> Item {
@@ -355,7 +372,8 @@ pub fn list(
     each: &mut (dyn FnMut(Result<Object, Gap>) + Send),
 ) -> Result<(), Error> {
     on_runtime(async {
-        let store = bucket.open(&load(target).await).await.map_err(|error| failed(bucket, Failed::Store(error)))?;
+        let store =
+            bucket.open(&settings(target).await?).await.map_err(|error| failed(bucket, Failed::Store(error)))?;
         let (sender, mut receiver) = mpsc::channel(AT_ONCE);
         let listing = async {
             let listed = list::list(bucket, store, filter, &sender).await;
