@@ -8,6 +8,7 @@
 //! Everything here blocks; the only async code is in [`aws`], on a runtime of its own. Call it from a thread that may block.
 
 pub mod archive;
+pub mod athena;
 pub mod aws;
 mod capsule;
 pub mod cases;

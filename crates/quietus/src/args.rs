@@ -7,6 +7,7 @@ use api::{AccountId, Region, Timestamp};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
+use operator::athena::Name;
 use operator::cases::CaseId;
 use operator::endpoint::Endpoint as Url;
 use operator::sources::Source;
@@ -227,7 +228,44 @@ pub(crate) struct Scan {
     #[command(flatten)]
     pub(crate) cache: Cache,
     #[command(flatten)]
+    pub(crate) athena: Athena,
+    #[command(flatten)]
     pub(crate) connection: Connection,
+}
+
+/// Who counts, and how Athena is asked.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Athena {
+    /// Who counts: this machine, or Athena where the files are, for one bucket in CloudTrail's layout.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) engine: Engine,
+    /// Athena's database; it must exist.
+    #[arg(long, value_name = "NAME", default_value = "default", help_heading = "Athena")]
+    pub(crate) database: Name,
+    /// Table over the trail's files, made where it is not there; one named after its accounts and Regions where none is given.
+    #[arg(long, value_name = "NAME", help_heading = "Athena")]
+    pub(crate) table: Option<Name>,
+    /// Workgroup; `primary` where none is given.
+    #[arg(long, value_name = "NAME", help_heading = "Athena")]
+    pub(crate) workgroup: Option<String>,
+    /// Where Athena writes what it finds, `s3://BUCKET/PREFIX`; the workgroup's own place where it is not given.
+    #[arg(long, value_name = "URL", help_heading = "Athena")]
+    pub(crate) output: Option<String>,
+    /// Ask before a query whose estimate is higher, in US dollars.
+    #[arg(long, value_name = "USD", default_value_t = 1.0, help_heading = "Athena")]
+    pub(crate) max_cost: f64,
+    /// Run the query whatever it costs.
+    #[arg(long, help_heading = "Athena")]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// This machine reads every file.
+    #[default]
+    Local,
+    /// Athena reads them, and is paid for it.
+    Athena,
 }
 
 /// Where to remember what was read.

@@ -4,6 +4,7 @@
 
 mod args;
 mod assess;
+mod athena;
 mod aws;
 mod case;
 mod clock;

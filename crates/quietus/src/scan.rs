@@ -5,13 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use comfy_table::CellAlignment;
+use operator::athena::Answer;
 use operator::sources::layout::Filter;
 use operator::sources::{Error, Request, scan};
+use serde_json::json;
 use trail::Selection;
 use trail::scan::Summary;
 use trail::tally::Row;
 
-use crate::args::Scan;
+use crate::args::{Engine, Scan};
+use crate::athena;
 use crate::aws::target;
 use crate::progress::Line;
 use crate::terminal::{counted, hinted, moment, note, print, say, table};
@@ -41,6 +44,9 @@ pub(crate) fn run(args: &Scan) -> Result<ExitCode> {
         since: args.since,
         until: args.until,
     };
+    if args.athena.engine == Engine::Athena {
+        return by_athena(args, filter, selection);
+    }
     let request = Request {
         sources: &args.sources,
         filter: &filter,
@@ -73,6 +79,25 @@ pub(crate) fn run(args: &Scan) -> Result<ExitCode> {
     Ok(if summary.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
 }
 
+/// The same, counted by Athena.
+fn by_athena(args: &Scan, filter: Filter, selection: Selection) -> Result<ExitCode> {
+    let target = target(&args.connection);
+    let Answer { summary, evidence } = athena::scan(&args.athena, &args.sources, filter, selection, &target)?;
+    if args.json {
+        for row in &summary.totals.rows {
+            say!("{}", serde_json::to_string(row)?);
+        }
+        say!("{}", json!({ "evidence": evidence }));
+    } else {
+        let keys = show_keys(&summary);
+        let totals = &summary.totals;
+        let duplicates = counted(totals.duplicates, "duplicate");
+        say!("{} of KMS, {duplicates}; {}", counted(totals.kms_records, "record"), counted(keys, "key"));
+        say!("{}", athena::told(&evidence));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// What to do about a scan that could not begin.
 fn hint(error: &Error) -> &'static str {
     match error {
@@ -96,6 +121,20 @@ fn hint(error: &Error) -> &'static str {
 const INCOMPLETE: u8 = 12;
 
 fn show(summary: &Summary) {
+    let keys = show_keys(summary);
+    let (counts, totals) = (&summary.counts, &summary.totals);
+    say!(
+        "{} in {}, {} of KMS, {}; {}",
+        counted(counts.records, "record"),
+        counted(counts.files, "file"),
+        totals.kms_records,
+        counted(totals.duplicates, "duplicate"),
+        counted(keys, "key"),
+    );
+}
+
+/// A table for each key. Returns how many keys there are.
+fn show_keys(summary: &Summary) -> u64 {
     let mut keys: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in &summary.totals.rows {
         keys.entry(&row.key).or_default().push(row);
@@ -121,15 +160,7 @@ fn show(summary: &Summary) {
         print(&shown);
         say!("");
     }
-    let (counts, totals) = (&summary.counts, &summary.totals);
-    say!(
-        "{} in {}, {} of KMS, {}; {}",
-        counted(counts.records, "record"),
-        counted(counts.files, "file"),
-        totals.kms_records,
-        counted(totals.duplicates, "duplicate"),
-        counted(keys.len() as u64, "key"),
-    );
+    keys.len() as u64
 }
 
 /// What could not be read is told on standard error, also beside `--json`.

@@ -27,6 +27,15 @@ enum Wanted {
     AliasName(String),
 }
 
+impl Wanted {
+    fn key_id(&self) -> Option<&str> {
+        match self {
+            Wanted::Arn(name) | Wanted::Id(name) => name.rsplit('/').next(),
+            Wanted::AliasArn(_) | Wanted::AliasName(_) => None,
+        }
+    }
+}
+
 impl Selection {
     /// Everything.
     pub fn all() -> Selection {
@@ -68,6 +77,24 @@ impl Selection {
     pub fn until(mut self, until: Timestamp) -> Selection {
         self.until = Some(until);
         self
+    }
+
+    /// The first moment that is kept, where that is limited.
+    pub fn first(&self) -> Option<Timestamp> {
+        self.since
+    }
+
+    /// The first moment that is not kept any more.
+    pub fn end(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    /// The IDs of the wanted keys; nothing where every key is kept, or one is named by an alias, which any event may be of.
+    pub fn key_ids(&self) -> Option<Vec<&str>> {
+        if self.is_every_key() || self.names_aliases() {
+            return None;
+        }
+        self.wanted.iter().map(Wanted::key_id).collect()
     }
 
     /// Whether every key is kept.

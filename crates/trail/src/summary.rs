@@ -3,9 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::event::Event;
 use crate::part::{Counts, Flaw, Part};
 use crate::selection::Selection;
-use crate::tally::{Tally, Totals};
+use crate::tally::{Alike, Tally, Totals};
 
 /// The most folders within folders. CloudTrail's layout has nine.
 pub const MAX_DEPTH: usize = 64;
@@ -125,6 +126,12 @@ impl Builder {
         }
         self.tally.add(part.batch);
         Ok(())
+    }
+
+    /// Adds events that say the same and were counted elsewhere, by somebody who counts each ID once: `event` stands for all of them,
+    /// with the time of the first. Of the hours in between nothing is known.
+    pub fn add_alike(&mut self, event: &Event<'_>, alike: &Alike) {
+        self.tally.add_alike(event, alike);
     }
 
     /// Notes something that was not seen.

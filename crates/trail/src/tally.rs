@@ -108,6 +108,17 @@ impl Activity {
     }
 }
 
+/// Events that say the same, counted elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alike {
+    /// How many, each ID once.
+    pub count: u64,
+    /// How many deliveries of them there were.
+    pub deliveries: u64,
+    /// When the last of them was.
+    pub last: Timestamp,
+}
+
 /// What all batches come to.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
@@ -447,6 +458,31 @@ impl Tally {
         }
     }
 
+    /// Takes events that say the same and were counted elsewhere, each ID once: `event` is the first of them.
+    pub(crate) fn add_alike(&mut self, event: &Event<'_>, alike: &Alike) {
+        self.totals.kms_records += alike.deliveries;
+        self.totals.duplicates += alike.deliveries.saturating_sub(alike.count);
+        if alike.count == 0 || !self.selection.holds(event.event_time) {
+            return;
+        }
+        let usage = Usage::of(event);
+        for (alias, key) in usage.keys.iter().filter_map(|part| noted_alias(&self.selection, part)) {
+            self.totals.aliases.entry(alias).or_default().insert(key);
+        }
+        let mut counted: Vec<u32> = Vec::new();
+        for part in &usage.keys {
+            if !keeps(&self.selection, part) {
+                continue;
+            }
+            let (place, is_folded) = self.make_place(&RowOf::of(&usage, part), event.event_time);
+            if !counted.contains(&place) {
+                self.rows[place as usize].1.count_alike(event.event_time, alike);
+                counted.push(place);
+            }
+            self.totals.folded += if is_folded { alike.count } else { 0 };
+        }
+    }
+
     fn is_new(&mut self, id: EventId) -> bool {
         match id {
             EventId::Uuid(id) => self.ids.insert(id),
@@ -553,6 +589,13 @@ impl Row {
             }
             self.hours.push(hour);
         }
+    }
+
+    fn count_alike(&mut self, first: Timestamp, alike: &Alike) {
+        self.count += alike.count;
+        self.first = self.first.min(first);
+        self.last = self.last.max(alike.last);
+        self.hours.extend([hour(first), hour(alike.last)]);
     }
 
     fn order(&self) -> (&str, &str, &str, Option<&str>, &[String]) {

@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use super::without_aws;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/moto_world.py");
+const MOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/moto_world.py");
+const ATHENA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/athena_server.py");
 
 /// A stand-in for AWS's own services (moto) on a free port; it ends with this value.
 pub(crate) struct Moto {
@@ -17,10 +18,18 @@ pub(crate) struct Moto {
 impl Moto {
     /// With a bucket that holds what `folder` holds; `programs` are those of the Python environment.
     pub(crate) fn with_bucket(programs: &Path, bucket: &str, folder: &Path) -> Moto {
-        let mut child = without_aws(Command::new(programs.join("python")))
-            // `-B`: nothing is written beside the sources.
-            .args(["-B", SCRIPT, bucket])
-            .arg(folder)
+        Moto::run(programs, MOTO, |python| python.arg(bucket).arg(folder))
+    }
+
+    /// One that runs Athena's queries over the log files that it makes in `folder`, bucket `logs`, and those of `more`.
+    pub(crate) fn with_athena(programs: &Path, folder: &Path, more: Option<&Path>) -> Moto {
+        Moto::run(programs, ATHENA, |python| python.arg(folder).args(more))
+    }
+
+    fn run(programs: &Path, script: &str, with: impl FnOnce(&mut Command) -> &mut Command) -> Moto {
+        let mut python = without_aws(Command::new(programs.join("python")));
+        // `-B`: nothing is written beside the sources.
+        let mut child = with(python.args(["-B", script]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
