@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Blob, KEY_ID, grant_tokens};
 use crate::validate::{Presence, Reader, Request};
-use crate::{EncryptionAlgorithm, Fault, KeyArn};
+use crate::{EncryptionAlgorithm, KeyArn};
 
 /// An encryption context as sent.
 pub type Context<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
@@ -50,11 +50,6 @@ impl<'a> Request<'a> for Recipient {
 /// `Recipient` of a request, where it names one.
 pub(crate) fn recipient(reader: &Reader<'_, '_>) -> Option<Recipient> {
     reader.structure("Recipient")
-}
-
-/// The fault for a member that is not offered; `docs/compatibility.md` lists them.
-pub fn not_offered(member: &str) -> Fault {
-    Fault::new("UnsupportedOperationException", format!("{member} is not supported by this server."))
 }
 
 /// Encrypt.

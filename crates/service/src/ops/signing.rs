@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use api::shape::Blob;
-use api::shape::cryptographic::not_offered;
 use api::shape::signing::{Sign, Signed, Verified, Verify};
 use api::{Fault, MessageType, SigningAlgorithm};
 use crypto::Message;
@@ -18,28 +17,16 @@ pub(super) fn sign(asked: &Asked<'_>) -> Result<Done, Fault> {
     let request: Sign<'_> = asked.request()?;
     let key = admitted(asked, &request)?;
     asked.unless_dry(request.dry_run)?;
-    let signature = current(asked, &key)?
-        .sign(request.algorithm, message(&request))
-        .map_err(|error| failed(&error, Fault::internal()))?;
+    let signature = current(asked, &key)?.sign(request.algorithm, message(&request)).map_err(|_| Fault::internal())?;
     Ok(Done::answer(&Signed { key_id: key.arn, signature: Blob(signature), signing_algorithm: request.algorithm }))
 }
 
 pub(super) fn verify(asked: &Asked<'_>) -> Result<Done, Fault> {
     let Verify { signed, signature } = asked.request()?;
     let key = admitted(asked, &signed)?;
-    current(asked, &key)?
-        .verify(signed.algorithm, message(&signed), &signature)
-        .map_err(|error| failed(&error, INVALID_SIGNATURE))?;
+    current(asked, &key)?.verify(signed.algorithm, message(&signed), &signature).map_err(|_| INVALID_SIGNATURE)?;
     asked.unless_dry(signed.dry_run)?;
     Ok(Done::answer(&Verified { key_id: key.arn, signature_valid: true, signing_algorithm: signed.algorithm }))
-}
-
-/// `otherwise`, unless there is no cryptography for the algorithm here.
-fn failed(error: &crypto::Error, otherwise: Fault) -> Fault {
-    match error {
-        crypto::Error::Unsupported { .. } => not_offered("SigningAlgorithm"),
-        _ => otherwise,
-    }
 }
 
 /// The key, when it signs such a message in this way.
