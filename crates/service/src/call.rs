@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use api::{AccountId, Fault, KeyArn, Operation, Region, Timestamp};
 use store::Batch;
 
+use crate::hash::fnv1a;
+
 /// What kind of principal calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallerKind {
@@ -115,10 +117,7 @@ impl Caller {
         match &self.kind {
             CallerKind::Root => self.account.to_string(),
             CallerKind::User { .. } => {
-                let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-                for byte in self.arn.bytes() {
-                    hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
-                }
+                let hash = fnv1a(self.arn.bytes());
                 let letters = (0..17).map(|at| char::from(ALPHABET[(hash >> (at * 5)) as usize % ALPHABET.len()]));
                 std::iter::once("AIDA").map(str::to_owned).chain(letters.map(String::from)).collect()
             }

@@ -12,6 +12,7 @@ use api::{AccountId, Fault, KeyId};
 
 use crate::call::Call;
 use crate::fault::ACCESS_DENIED;
+use crate::hash::fnv1a;
 
 /// One copy of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +52,7 @@ pub(crate) fn event_id(call: &Call<'_>, recipient: AccountId) -> String {
 
 /// Another UUID than `id`, for `purpose`, always the same (FNV-1a): as random as `id` is, so that a call needs one random number.
 fn derived(id: &str, purpose: &str) -> String {
-    let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    for byte in id.bytes().chain([b'/']).chain(purpose.bytes()) {
-        hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
-    }
+    let hash = fnv1a(id.bytes().chain([b'/']).chain(purpose.bytes()));
     // A key ID is a UUID as well, so its form serves.
     KeyId::single_region(hash.to_be_bytes()).to_string()
 }

@@ -16,6 +16,7 @@ mod copies;
 mod decide;
 mod fault;
 mod find;
+mod hash;
 mod import_token;
 mod ops;
 mod outside;
