@@ -9,9 +9,8 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -44,26 +43,11 @@ fn config(folder: &Path) -> Config {
 async fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let running = Server::start(config(Path::new(&folder))).await.unwrap();
-    println!("listening on {}", running.addr());
-    std::future::pending::<()>().await;
+    common::serve_until_killed(&running).await;
 }
 
 fn spawn(folder: &Path) -> (Child, String) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let host = loop {
-        let line = lines.next().expect("the child says where it listens").unwrap();
-        // The test runner's own words may stand before it on the line.
-        if let Some((_, host)) = line.split_once("listening on ") {
-            break host.to_owned();
-        }
-    };
-    (child, host)
+    common::spawn_child(FOLDER, folder)
 }
 
 /// What a client knows of one of its keys.

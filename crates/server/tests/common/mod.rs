@@ -1,7 +1,10 @@
 //! A small client that signs with AWS's own signer, and what the tests ask of a server.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, clippy::print_stdout, reason = "each test file uses a part of it; a child says where it listens")]
 
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -18,6 +21,35 @@ use serde_json::{Value, json};
 use server::{Config, Running, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+
+/// What the child says when it serves; behind it stands where.
+const LISTENING: &str = "listening on ";
+
+/// Says where a child's server listens, and waits to be killed.
+pub(crate) async fn serve_until_killed(running: &Running) {
+    println!("{LISTENING}{}", running.addr());
+    std::future::pending::<()>().await;
+}
+
+/// This test program again, as a child that runs its test `child` and finds its data folder in `variable`: a server that can be
+/// killed. Returns when it listens, and where.
+pub(crate) fn spawn_child(variable: &str, folder: &Path) -> (Child, String) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(variable, folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let host = loop {
+        let line = lines.next().expect("the child says where it listens").unwrap();
+        // The test runner's own words may stand before it on the line.
+        if let Some((_, host)) = line.split_once(LISTENING) {
+            break host.to_owned();
+        }
+    };
+    (child, host)
+}
 
 /// A development server that keeps nothing.
 pub(crate) async fn dev() -> Running {

@@ -15,9 +15,8 @@ mod model;
 mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -102,26 +101,11 @@ fn config(folder: Option<&Path>) -> Config {
 async fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let running = Server::start(config(Some(Path::new(&folder)))).await.unwrap();
-    println!("listening on {}", running.addr());
-    std::future::pending::<()>().await;
+    common::serve_until_killed(&running).await;
 }
 
 fn spawn(folder: &Path) -> (Child, String) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let host = loop {
-        let line = lines.next().expect("the child says where it listens").unwrap();
-        // The test runner's own words may stand before it on the line.
-        if let Some((_, host)) = line.split_once("listening on ") {
-            break host.to_owned();
-        }
-    };
-    (child, host)
+    common::spawn_child(FOLDER, folder)
 }
 
 /// A server that is killed after so many answers.
