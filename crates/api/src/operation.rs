@@ -177,7 +177,7 @@ pub static OPERATIONS: &[Operation] = &[
     kms("CancelKeyDeletion", "kms:CancelKeyDeletion", Keys::Id, Needs::Decision, false, &["KeyId"]),
     kms("ConnectCustomKeyStore", "kms:ConnectCustomKeyStore", Keys::None, Needs::Nothing, false, &["CustomKeyStoreId"]),
     kms("CreateAlias", "kms:CreateAlias", Keys::Alias, Needs::NotPendingDeletion, false, &["AliasName", "TargetKeyId"]),
-    kms("CreateCustomKeyStore", "kms:CreateCustomKeyStore", Keys::None, Needs::Nothing, false, &["CustomKeyStoreName", "CustomKeyStoreType", "CloudHsmClusterId", "XksProxyConnectivity", "XksProxyUriEndpoint", "XksProxyUriPath", "XksProxyVpcEndpointServiceName", "XksProxyVpcEndpointServiceOwner"]),
+    kms("CreateCustomKeyStore", "kms:CreateCustomKeyStore", Keys::None, Needs::Nothing, false, &["CustomKeyStoreName", "CustomKeyStoreType", "CloudHsmClusterId", "XksProxyConnectivity", "XksProxyUriEndpoint", "XksProxyUriPath", "XksProxyVpcEndpointServiceName", "XksProxyVpcEndpointServiceOwner"]).slow(),
     kms("CreateGrant", "kms:CreateGrant", Keys::Id, Needs::Grantable, false, &["KeyId", "GranteePrincipal", "GranteeServicePrincipal", "RetiringPrincipal", "RetiringServicePrincipal", "Operations", "Constraints", "Name", "DryRun"]).across_accounts(),
     kms("CreateKey", "kms:CreateKey", Keys::None, Needs::Nothing, false, &["Policy", "Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "CustomKeyStoreId", "BypassPolicyLockoutSafetyCheck", "Tags", "MultiRegion", "XksKeyId"]).slow(),
     crypto("Decapsulate", "kms:Decapsulate", Keys::IdOrAlias, EncapsulateDecapsulate, &["KeyId", "EncapsulationAlgorithm", "DryRun"]),
