@@ -161,7 +161,9 @@ fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Error> {
     if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Error::NotAnObject);
     }
-    serde_json::from_slice(json)
+    // Text that is checked as a whole is not checked piece by piece. Bytes that are no text may stand where nobody looks.
+    std::str::from_utf8(json)
+        .map_or_else(|_| serde_json::from_slice(json), serde_json::from_str)
         .map_err(|error| if error.is_data() { Error::Form(error) } else { Error::Syntax(error) })
 }
 

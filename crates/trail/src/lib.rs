@@ -8,15 +8,17 @@
 //!
 //! Nothing here knows the time, a network, or what follows from the evidence; only [`mod@scan`] touches the disk.
 
+mod batch;
 pub mod cadence;
 pub mod context;
 pub mod coverage;
 pub mod event;
-mod hash;
+mod fingerprint;
 mod ids;
 pub mod inflate;
 pub mod lookup;
 pub mod marks;
+mod memory;
 pub mod part;
 pub mod record;
 pub mod scan;

@@ -4,23 +4,22 @@
 //! files and make a [`Part`] of each; the parts are added up in the order of their paths.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use rayon::prelude::*;
 
 use crate::part::Part;
 pub use crate::part::{Counts, Flaw};
-use crate::scanner::{MAX_FILE_BYTES, Scanner};
+use crate::scanner::Scanners;
 use crate::selection::Selection;
 use crate::summary::{Builder, MAX_DEPTH};
 pub use crate::summary::{Gap, Summary, Why};
 
 /// Files read between two reports of progress: at most so many, and no further one when they have so many bytes. The parts of two
 /// such chunks are in memory.
-const CHUNK_FILES: usize = 128;
+const CHUNK_FILES: usize = 64;
 const CHUNK_BYTES: u64 = 32 << 20;
 
 /// Why a scan could not begin.
@@ -69,11 +68,11 @@ pub fn read(found: Found, selection: &Selection, progress: &mut dyn FnMut(&Progr
         ..Progress::default()
     };
     progress(&state);
-    let readers = Readers::default();
+    let scanners = Scanners::default();
     let mut read = Vec::new();
     for chunk in chunks(&found.files) {
         // What was read before is added up while the next files are read.
-        let (next, ()) = rayon::join(|| readers.read(chunk, selection), || add(&mut builder, read));
+        let (next, ()) = rayon::join(|| read_chunk(chunk, &scanners, selection), || add(&mut builder, read));
         read = next;
         state.done = builder.counts();
         progress(&state);
@@ -112,38 +111,16 @@ fn add(builder: &mut Builder, read: Vec<(&Path, io::Result<Part>)>) {
     }
 }
 
-/// A reader for each thread.
-#[derive(Default)]
-struct Readers(Mutex<Vec<Reader>>);
-
-impl Readers {
-    fn read<'f>(&self, chunk: &'f [FoundFile], selection: &Selection) -> Vec<(&'f Path, io::Result<Part>)> {
-        let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = chunk.par_iter().with_max_len(1).map(|file| {
-            let lent = free().pop();
-            let mut reader = lent.unwrap_or_default();
-            let part = reader.read(&file.path, selection);
-            free().push(reader);
-            (file.path.as_path(), part)
-        });
-        read.collect()
-    }
-}
-
-/// What a thread needs for one file after another: buffers that stay.
-#[derive(Default)]
-struct Reader {
-    file: Vec<u8>,
-    scanner: Scanner,
-}
-
-impl Reader {
-    fn read(&mut self, path: &Path, selection: &Selection) -> io::Result<Part> {
-        self.file.clear();
-        // One byte more than is allowed tells that the file is too large, whatever its length was when it was found.
-        File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut self.file)?;
-        Ok(self.scanner.scan(path, &self.file, selection))
-    }
+fn read_chunk<'f>(
+    chunk: &'f [FoundFile],
+    scanners: &Scanners,
+    selection: &Selection,
+) -> Vec<(&'f Path, io::Result<Part>)> {
+    let read = chunk.par_iter().with_max_len(1).map(|FoundFile { path, .. }| {
+        let part = File::open(path).and_then(|file| scanners.with(|scanner| scanner.scan_from(path, file, selection)));
+        (path.as_path(), part)
+    });
+    read.collect()
 }
 
 /// Files to read, and what could not be looked at.

@@ -10,18 +10,22 @@
 //! (a, c, k, m, n, o), `\u007` (s, w, z) or `\u002` (the dot). The short way is [`crate::shortcut`]'s: for files that came through whole
 //! and are as AWS writes them, which are nearly all.
 
+use std::io::{self, Read as _};
+use std::mem;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use memchr::memmem::Finder;
 
+use crate::batch::Filler;
 use crate::event::{self, Event};
 use crate::inflate::{self, Inflater};
+use crate::memory::Memory;
 use crate::part::{Counts, Flaw, Part, Trouble};
 use crate::selection::Selection;
 use crate::shortcut::Shortcut;
 use crate::split::{self, Outline};
-use crate::tally::{Batch, Registry};
 
 /// The most that one file may hold, as it is stored and inflated. CloudTrail's own files are a thousand times smaller; exports may
 /// not be.
@@ -30,10 +34,50 @@ pub const MAX_FILE_BYTES: usize = 1 << 30;
 /// What reads one file after another: buffers that stay as large as the largest file so far.
 #[derive(Default)]
 pub struct Scanner {
+    stored: Vec<u8>,
     inflater: Inflater,
     needles: Needles,
     shortcut: Shortcut,
-    registry: Registry,
+    filler: Filler,
+    learned: Arc<Learned>,
+}
+
+/// What scanners that work on the same trail learn together.
+#[derive(Default)]
+struct Learned(RwLock<Option<Arc<Memory>>>);
+
+impl Learned {
+    /// The memory to read the next file with: made anew where there is none for this selection, or it is full.
+    fn memory(&self, selection: &Selection) -> Arc<Memory> {
+        let is_right = |memory: &&Arc<Memory>| memory.selection() == selection && !memory.is_full();
+        if let Some(memory) = self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().filter(is_right) {
+            return Arc::clone(memory);
+        }
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match current.as_ref().filter(is_right) {
+            Some(memory) => Arc::clone(memory),
+            None => Arc::clone(current.insert(Arc::new(Memory::new(selection)))),
+        }
+    }
+}
+
+/// Scanners that are lent to whoever reads a file next: as many as files are read at once. They learn together.
+#[derive(Default)]
+pub struct Scanners {
+    idle: Mutex<Vec<Scanner>>,
+    learned: Arc<Learned>,
+}
+
+impl Scanners {
+    /// Lends a scanner to `read`.
+    pub fn with<T>(&self, read: impl FnOnce(&mut Scanner) -> T) -> T {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let lent = idle().pop();
+        let mut scanner = lent.unwrap_or_else(|| Scanner { learned: Arc::clone(&self.learned), ..Scanner::default() });
+        let outcome = read(&mut scanner);
+        idle().push(scanner);
+        outcome
+    }
 }
 
 impl Scanner {
@@ -47,32 +91,43 @@ impl Scanner {
         self.scan_capped(name.as_ref(), bytes, selection, MAX_FILE_BYTES)
     }
 
+    /// Reads a file to its end, or as far as it may be long, and scans it.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn scan_from(&mut self, name: &Path, from: impl io::Read, selection: &Selection) -> io::Result<Part> {
+        let mut stored = mem::take(&mut self.stored);
+        stored.clear();
+        // One byte more than is allowed tells that the file is too large, whatever its length was when it was found.
+        let part =
+            from.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut stored).map(|_| self.scan(name, &stored, selection));
+        self.stored = stored;
+        part
+    }
+
     fn scan_capped(&mut self, name: &Path, bytes: &[u8], selection: &Selection, cap: usize) -> Part {
-        let Scanner { inflater, needles, shortcut, registry } = self;
-        if registry.is_full() {
-            *registry = Registry::default();
-            shortcut.forget();
-        }
+        let Scanner { inflater, needles, shortcut, filler, learned, .. } = self;
+        let memory = learned.memory(selection);
         let content = Content::of(bytes, inflater, cap);
+        filler.begin(memory.registry());
         if let Content::Gzip(json, Ok(())) = content
             && !has_lines(name)
-            && let Some((batch, records)) = shortcut.read(json, registry, selection)
+            && let Some(records) = shortcut.read(json, &memory, filler)
         {
             let counts = Counts { files: 1, bytes_read: bytes.len() as u64, bytes: json.len() as u64, records };
-            return Part { selection: selection.clone(), counts, troubles: Vec::new(), batch };
+            return Part { selection: selection.clone(), counts, troubles: Vec::new(), batch: filler.finish() };
         }
-        let mut batch = Batch::default();
-        registry.begin();
+        filler.begin(memory.registry());
         let observe = |record: &[u8]| {
             if needles.may_be_in(record)
                 && let Some(event) = Event::parse_kms(record)?
             {
-                batch.observe(&event, registry, selection);
+                filler.observe(&event, selection);
             }
             Ok(())
         };
         let Walk { counts, troubles, .. } = Walk::of(name, bytes.len(), content, observe);
-        Part { selection: selection.clone(), counts, troubles, batch }
+        Part { selection: selection.clone(), counts, troubles, batch: filler.finish() }
     }
 
     /// Calls `each` with every record of a file, of any service, in order. Returns how much that was, and what could not be read.

@@ -3,147 +3,141 @@
 //! The long way, [`crate::split`] and then [`Event::parse_kms`], is what defines the answer. This one gives the same answer
 //! for files in AWS's own layout, and gives up on all others; then the long way is gone. It rests on three observations:
 //!
-//! - *Which records matter.* An event of KMS holds the text `kms.amazonaws.com`, or spells a letter of it as an escape: `\u006…`,
-//!   `\u007…` or `\u002e`. A file with such an escape is given up. All other records are never looked at, only counted.
-//! - *Where they begin.* AWS writes compact JSON and begins every record with `eventVersion`. If each `"eventVersion":"` of a file
-//!   stands behind `},{`, these are the places where records begin. If a record of KMS is cut wrongly by that, it is no whole JSON
-//!   object, and the file is given up: so none is missed. (*Caveat*: a record of another service without an `eventVersion` is not
-//!   counted as one; and a list of objects within another service's record, of which the second is to the letter an event of KMS
-//!   and the third begins like one, would be counted as an event. Both err to the side of use.)
-//! - *What they say.* Between them, events of KMS differ in times and IDs, and repeat nearly everything else. So an event is cut
-//!   into a *head* (who), a *middle* (what) and a *tail* (on which key), and what each of them says is remembered by its bytes.
-//!   An event whose pieces are all known in this combination says what the earlier one said, at another time.
-//!
-//! *Why remembering is sound*: a head or a middle is remembered only if it is by itself a sequence of whole, well-formed members
-//! with names that no other piece has ([`members`]), so it is well-formed wherever it stands. A tail, and the names before the
-//! middle, are remembered only from a whole record that was parsed; what they are behind such a head and middle, they are behind
-//! every other that says the same. What lies between the pieces (time, source, address, two IDs) is compared to the letter, or has
-//! a form that is checked.
+//! - *Which records matter.* An event of KMS has a member `eventSource` that is `kms.amazonaws.com`, and JSON can spell a letter of either only
+//!   as itself or as an escape. A file with an escape that may be one of these letters is given up. So every event of KMS shows by its
+//!   `"eventSource"`, and each place where that stands is looked at: it is a text among others, or the member as AWS writes it, behind
+//!   `eventTime` and without blanks, or the file is given up. (*Caveat*: records are counted by it. One that has none is
+//!   passed over; the long way names it, if it mentions KMS.)
+//! - *Where they begin.* AWS begins every record with `eventVersion`, so the nearest `},{"eventVersion":"` on both sides of an event are taken for
+//!   its ends. If that cuts an event wrongly, it is no whole JSON object, and the file is given up: so none is missed. (*Caveat*: a list
+//!   of objects within another service's record, of which the second is to the letter an event of KMS and the third begins like
+//!   one, would be counted as an event. That errs to the side of use.)
+//! - *What they say.* An event is cut into pieces, and [`crate::memory`] knows what nearly all of them say.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt;
-use std::sync::Arc;
+use std::ops::Range;
 
 use jiff::Timestamp;
-use memchr::memchr;
 use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use memchr::{memchr, memchr_iter, memrchr_iter};
 
+use crate::batch::{EventId, Filler, uuid};
 use crate::event::Event;
-use crate::hash::ByWords;
-use crate::selection::Selection;
-use crate::tally::{Batch, EventId, Noted, Registry, uuid};
-use crate::usage::Caller;
+use crate::memory::Memory;
 
-const HEAD: &[u8] = br#""eventVersion":""#;
-const KMS: &[u8] = b"kms.amazonaws.com";
-const ESCAPE: &[u8] = br"\u00";
-
-/// So much of a file is searched for one needle after the other while it is in the nearest cache.
-const BLOCK_BYTES: usize = 16 * 1024;
-
-/// Bytes of pieces that are remembered; then all is forgotten.
-const MAX_MEMORY_BYTES: usize = 8 << 20;
-
-/// What a table needs for an entry beside its bytes, roughly.
-const ENTRY_BYTES: usize = 64;
+/// Where one record ends and another begins; where in it that is, and its one capital letter.
+const BEGIN: &[u8] = br#"},{"eventVersion":""#;
+const BEGIN_AT: usize = 2;
+const BEGIN_V: usize = 9;
+/// What every event has, and what it says of an event of KMS.
+const MEMBER: &[u8] = br#""eventSource""#;
+const KMS: &[u8] = br#":"kms.amazonaws.com""#;
 
 /// What is kept from file to file.
 pub(crate) struct Shortcut {
-    head: Finder<'static>,
-    kms: Finder<'static>,
-    escape: Finder<'static>,
+    begin: Finder<'static>,
+    member: Finder<'static>,
     cuts: Cuts,
-    memory: Memory,
-    /// What `memory` was made for.
-    selection: Selection,
 }
 
 impl Default for Shortcut {
     fn default() -> Shortcut {
         Shortcut {
-            head: Finder::new(HEAD),
-            kms: Finder::new(KMS),
-            escape: Finder::new(ESCAPE),
-            cuts: Cuts { time: Finder::new(TIME), request: Finder::new(REQUEST) },
-            memory: Memory::default(),
-            selection: Selection::default(),
+            begin: Finder::new(BEGIN),
+            member: Finder::new(MEMBER),
+            cuts: Cuts { request: Finder::new(REQUEST), days: Days::default() },
         }
     }
 }
 
 impl Shortcut {
-    /// Reads a file that came through whole (its checksum is right). Returns the batch and the number of records; nothing where the
-    /// file is not in AWS's layout.
-    pub(crate) fn read(&mut self, json: &[u8], registry: &mut Registry, selection: &Selection) -> Option<(Batch, u64)> {
+    /// Reads a file that came through whole (its checksum is right). Returns the number of records; nothing where the file is not in
+    /// AWS's layout, and what was filled in then is to be forgotten.
+    pub(crate) fn read(&mut self, json: &[u8], memory: &Memory, filler: &mut Filler) -> Option<u64> {
         let body = json.trim_ascii_end().strip_prefix(br#"{"Records":["#)?.strip_suffix(b"]}")?;
         if !body.starts_with(br#"{"eventVersion":""#) || !body.ends_with(b"}") {
             return None;
         }
-        if self.selection != *selection {
-            self.forget();
-            self.selection = selection.clone();
+        if memchr_iter(b'\\', body).any(|at| may_spell_a_needle(&body[at..])) {
+            return None;
         }
-        let mut batch = Batch::default();
-        registry.begin();
         let mut records = 0;
-        // The record at hand: where it begins, and whether it mentions KMS.
-        let (mut from, mut mentions) = (0, false);
-        let mut at = 0;
-        while at < body.len() {
-            let end = (at + BLOCK_BYTES).min(body.len());
-            // A needle that begins in the block may end behind it.
-            let block = |needle: &[u8]| &body[at..(end + needle.len() - 1).min(body.len())];
-            if self.may_spell_kms(block(ESCAPE), &body[at..]) {
-                return None;
+        // Up to where the members were found, and where the next record begins: there, or somewhere behind.
+        let (mut from, mut next) = (0, 0);
+        while let Some(ahead) = self.member.find(&body[from..]) {
+            let at = from + ahead;
+            from = at + MEMBER.len();
+            match &body[from..] {
+                // A text in a list or an object.
+                [b',' | b'}' | b']', ..] => continue,
+                [b':', b'"', ..] if body[..at].ends_with(b"Z\",") => records += 1,
+                _ => return None,
             }
-            let mut mentioned = self.kms.find_iter(block(KMS)).map(|ahead| at + ahead).peekable();
-            for ahead in self.head.find_iter(block(HEAD)) {
-                let start = at + ahead - 1;
-                if start > 0 {
-                    let [.., b'}', b',', b'{'] = body[..=start] else { return None };
-                    while mentioned.next_if(|mention| *mention < start).is_some() {
-                        mentions = true;
-                    }
-                    if std::mem::take(&mut mentions) {
-                        self.memory.record(&body[from..start - 1], &self.cuts, registry, &mut batch, selection)?;
-                    }
+            if !body[from..].starts_with(KMS) {
+                next = from;
+                continue;
+            }
+            let start = if body[next..].starts_with(b"{") { next } else { next + last_begin(&body[next..at])? };
+            let end = match self.known(body, start..at, memory, filler) {
+                Some(end) => end,
+                None => {
+                    let end = self.end(body, at);
+                    self.learn(&body[start..end], at - start, memory, filler)?;
+                    end
                 }
-                from = start;
-                records += 1;
-            }
-            mentions |= mentioned.next().is_some();
-            at = end;
+            };
+            from = end;
+            next = (end + 1).min(body.len());
         }
-        if mentions {
-            self.memory.record(&body[from..], &self.cuts, registry, &mut batch, selection)?;
-        }
-        Some((batch, records))
+        Some(records)
     }
 
-    /// Whether an escape that begins in `block`, where `body` begins too, spells a letter of `kms.amazonaws.com`.
-    fn may_spell_kms(&self, block: &[u8], body: &[u8]) -> bool {
-        // Most blocks hold no escape at all, which is told soonest.
-        let first = memchr(b'\\', block).unwrap_or(block.len());
-        let escapes = self.escape.find_iter(&block[first..]);
-        escapes.map(|ahead| &body[first + ahead + ESCAPE.len()..]).any(may_spell_kms)
+    /// Where a record ends of which `from` is a part.
+    fn end(&self, body: &[u8], from: usize) -> usize {
+        self.begin.find(&body[from..]).map_or(body.len(), |ahead| from + ahead + 1)
     }
 
-    /// Forgets all numbers of the registry.
-    pub(crate) fn forget(&mut self) {
-        self.memory = Memory::default();
+    /// Takes an event whose pieces are all known; the range is what stands before its event source. Returns where it ends.
+    ///
+    /// Its end is not looked for before it is sure that the pieces up to its tail are whole, and so of one record.
+    fn known(&mut self, body: &[u8], before: Range<usize>, memory: &Memory, filler: &mut Filler) -> Option<usize> {
+        let mut pieces = self.cuts.cut(&body[before.start..], before.len())?;
+        let says = memory.says(&pieces)?;
+        let tail = body.len() - pieces.tail.len();
+        let end = self.end(body, tail);
+        pieces.tail = &body[tail..end];
+        let noted = memory.known(&memory.combination(says, &pieces)?)?;
+        filler.note(noted, pieces.at, Some(EventId::Uuid(pieces.id.to_le_bytes())), memory.selection());
+        Some(end)
+    }
+
+    /// Takes a record with this place for KMS as its event source, and remembers what it says. `None` where it is no whole JSON object, or
+    /// cannot be read.
+    fn learn(&mut self, record: &[u8], source: usize, memory: &Memory, filler: &mut Filler) -> Option<()> {
+        // What is of another service after all is parsed as one whole object as well, else it is an error.
+        let Some(event) = Event::parse_kms(record).ok()? else { return Some(()) };
+        let noted = filler.observe(&event, memory.selection());
+        if let Some(pieces) = self.cuts.cut(record, source) {
+            memory.learn(&pieces, noted);
+        }
+        Some(())
     }
 }
 
-/// Whether what stands behind `\u00` spells a letter of `kms.amazonaws.com`.
-fn may_spell_kms(digits: &[u8]) -> bool {
-    matches!(digits, [b'6' | b'7', ..] | [b'2', b'e' | b'E', ..])
+/// Where the last record in `body` begins. What stands out of a beginning is its capital letter.
+fn last_begin(body: &[u8]) -> Option<usize> {
+    let begins = memrchr_iter(b'V', body).filter_map(|at| at.checked_sub(BEGIN_V));
+    begins.filter(|at| body[*at..].starts_with(BEGIN)).map(|at| at + BEGIN_AT).next()
+}
+
+/// Whether an escape may spell a letter of `eventSource` or `kms.amazonaws.com`: they are all of `\u002e`, `\u0053`, `\u006.` and `\u007.`.
+fn may_spell_a_needle(escape: &[u8]) -> bool {
+    let Some([b'\\', b'u', b'0', b'0', tens, ones]) = escape.first_chunk() else { return false };
+    matches!((tens, ones), (b'6' | b'7', _) | (b'2', b'e' | b'E') | (b'5', b'3'))
 }
 
 const TIME: &[u8] = br#""eventTime":""#;
-const SOURCE: &[u8] = br#"","eventSource":"kms.amazonaws.com","eventName":""#;
+const END: &[u8] = br#"","#;
+const NAME: &[u8] = br#""eventSource":"kms.amazonaws.com","eventName":""#;
 const REGION: &[u8] = br#"","awsRegion":""#;
 const ADDRESS: &[u8] = br#"","sourceIPAddress":""#;
 const REQUEST: &[u8] = br#""requestID":""#;
@@ -152,37 +146,36 @@ const EVENT: &[u8] = br#"","eventID":""#;
 const TIME_BYTES: usize = 20;
 const UUID_BYTES: usize = 36;
 
-/// The members that head and middle may have.
-const HEAD_MEMBERS: [&str; 2] = ["eventVersion", "userIdentity"];
-const MIDDLE_MEMBERS: [&str; 6] =
-    ["userAgent", "errorCode", "errorMessage", "requestParameters", "responseElements", "additionalEventData"];
 /// An event of KMS in pieces.
-struct Pieces<'a> {
+pub(crate) struct Pieces<'a> {
     /// `{"eventVersion":…,"userIdentity":…,`
-    head: &'a [u8],
-    time: &'a [u8; TIME_BYTES],
+    pub(crate) head: &'a [u8],
+    /// The event's time.
+    pub(crate) at: Timestamp,
     /// The operation, and the Region with what stands between them.
-    call: &'a [u8],
+    pub(crate) call: &'a [u8],
     /// Where the call came from, if that is no IP address; else nothing.
-    host: &'a [u8],
+    pub(crate) host: &'a [u8],
     /// `"userAgent":…,`
-    middle: &'a [u8],
+    pub(crate) middle: &'a [u8],
     /// The event's ID.
-    id: u128,
+    pub(crate) id: u128,
     /// `"readOnly":…}`
-    tail: &'a [u8],
+    pub(crate) tail: &'a [u8],
 }
 
 struct Cuts {
-    time: Finder<'static>,
     request: Finder<'static>,
+    days: Days,
 }
 
 impl Cuts {
-    fn cut<'a>(&self, record: &'a [u8]) -> Option<Pieces<'a>> {
-        let (head, rest) = record.split_at(self.time.find(record)?);
-        let (time, rest) = rest[TIME.len()..].split_first_chunk()?;
-        let rest = rest.strip_prefix(SOURCE)?;
+    /// Cuts a record with its event source there. What is cut may be longer than the record: so is the tail then.
+    fn cut<'a>(&mut self, record: &'a [u8], source: usize) -> Option<Pieces<'a>> {
+        let (before, rest) = record.split_at(source);
+        let (before, time) = before.strip_suffix(END)?.split_last_chunk()?;
+        let head = before.strip_suffix(TIME)?;
+        let rest = rest.strip_prefix(NAME)?;
         let name = memchr(b'"', rest)?;
         let region = name + REGION.len() + memchr(b'"', rest[name..].strip_prefix(REGION)?)?;
         let (call, rest) = rest.split_at(region);
@@ -194,194 +187,12 @@ impl Cuts {
         let (request, rest) = rest[REQUEST.len()..].split_first_chunk::<UUID_BYTES>()?;
         let (id, rest) = rest.strip_prefix(EVENT)?.split_first_chunk::<UUID_BYTES>()?;
         let tail = rest.strip_prefix(b"\",")?;
-        // What the caller was told says nothing more, but it must be text.
-        uuid(request)?;
-        Some(Pieces { head, time, call, host: if is_numeric { &[] } else { address }, middle, id: uuid(id)?, tail })
-    }
-}
-
-/// What was learned from events that were parsed.
-#[derive(Default)]
-struct Memory {
-    /// Pieces, and the number of what each says about the caller or the request.
-    heads: HashMap<Box<[u8]>, u32, ByWords>,
-    middles: HashMap<Box<[u8]>, u32, ByWords>,
-    /// What pieces say, spelt out, by number. Many a piece says the same: sessions of one role, programs of one service.
-    meanings: HashMap<Box<[u8]>, u32, ByWords>,
-    /// Few, for each key: one copy of each stays in the nearest cache.
-    tails: HashSet<Arc<[u8]>, ByWords>,
-    /// By the numbers of head and middle.
-    known: HashMap<(u32, u32), Vec<Known>, ByWords>,
-    bytes: usize,
-    days: Days,
-}
-
-/// What an event with these pieces says, whenever it was.
-struct Known {
-    call: Box<[u8]>,
-    host: Box<[u8]>,
-    tail: Arc<[u8]>,
-    noted: Noted,
-}
-
-impl Known {
-    fn is_of(&self, pieces: &Pieces<'_>) -> bool {
-        *self.call == *pieces.call && *self.host == *pieces.host && *self.tail == *pieces.tail
-    }
-}
-
-impl Memory {
-    /// Takes a record that mentions KMS. `None` where it is no whole JSON object, or may be an event of KMS and cannot be read.
-    fn record(
-        &mut self,
-        record: &[u8],
-        cuts: &Cuts,
-        registry: &mut Registry,
-        batch: &mut Batch,
-        selection: &Selection,
-    ) -> Option<()> {
-        let pieces = cuts.cut(record).and_then(|pieces| Some((self.days.instant(pieces.time)?, pieces)));
-        let read = pieces.and_then(|(at, pieces)| Some((at, self.says(&pieces)?, pieces)));
-        let Some((at, says, pieces)) = read else {
-            // What is of another service was parsed as one whole object as well, else it would be an error.
-            if let Some(event) = Event::parse_kms(record).ok()? {
-                batch.observe(&event, registry, selection);
-            }
-            return Some(());
-        };
-        let known = self.known.entry(says).or_default();
-        if let Some(known) = known.iter().find(|known| known.is_of(&pieces)) {
-            batch.note(&known.noted, at, Some(EventId::Uuid(pieces.id)), registry, selection);
-            return Some(());
+        // What the caller was told says nothing more, but it must be text. (Without a way out, this takes two steps.)
+        if !request.iter().fold(true, |is_text, byte| is_text & (byte.is_ascii_alphanumeric() | (*byte == b'-'))) {
+            return None;
         }
-        let event = Event::parse_kms(record).ok()??;
-        let noted = batch.observe(&event, registry, selection);
-        let tail = match self.tails.get(pieces.tail) {
-            Some(tail) => tail.clone(),
-            None if is_apart(pieces.tail) => {
-                let tail: Arc<[u8]> = pieces.tail.into();
-                self.bytes += ENTRY_BYTES + tail.len();
-                self.tails.insert(tail.clone());
-                tail
-            }
-            None => return Some(()),
-        };
-        known.push(Known { call: pieces.call.into(), host: pieces.host.into(), tail, noted });
-        self.bytes += ENTRY_BYTES + size_of::<Known>();
-        Some(())
-    }
-
-    /// The numbers of what head and middle say. `None` where they are none to remember: such records are parsed each time.
-    fn says(&mut self, pieces: &Pieces<'_>) -> Option<(u32, u32)> {
-        if self.bytes > MAX_MEMORY_BYTES {
-            *self = Memory::default();
-        }
-        let head = match self.heads.get(pieces.head) {
-            Some(head) => *head,
-            None => {
-                let number = self.meaning(head_meaning(pieces.head)?);
-                self.keep(pieces.head.len());
-                self.heads.insert(pieces.head.into(), number);
-                number
-            }
-        };
-        let middle = match self.middles.get(pieces.middle) {
-            Some(middle) => *middle,
-            None => {
-                let number = self.meaning(middle_meaning(pieces.middle)?);
-                self.keep(pieces.middle.len());
-                self.middles.insert(pieces.middle.into(), number);
-                number
-            }
-        };
-        Some((head, middle))
-    }
-
-    fn meaning(&mut self, meaning: Vec<u8>) -> u32 {
-        let next = u32::try_from(self.meanings.len()).expect("fewer than their bytes, which are bounded");
-        self.keep(meaning.len());
-        *self.meanings.entry(meaning.into()).or_insert(next)
-    }
-
-    fn keep(&mut self, bytes: usize) {
-        self.bytes += ENTRY_BYTES + bytes;
-    }
-}
-
-/// What a head says about the caller, if it is well-formed.
-fn head_meaning(head: &[u8]) -> Option<Vec<u8>> {
-    let whole = [head, LEAST].concat();
-    members(&whole, &HEAD_MEMBERS)?;
-    let event = Event::parse(&whole).ok()?;
-    let identity = &event.user_identity;
-    let (invoked_by, account) = (identity.invoked_by.as_deref(), identity.account_id.as_deref());
-    serde_json::to_vec(&("head", Caller::of(&event).principal, invoked_by, account)).ok()
-}
-
-/// What a middle says about the request, if it is well-formed.
-fn middle_meaning(middle: &[u8]) -> Option<Vec<u8>> {
-    let whole = [b"{", middle, LEAST].concat();
-    let members = members(&whole, &MIDDLE_MEMBERS)?;
-    Event::parse(&whole).ok()?;
-    let mut meaning = b"middle".to_vec();
-    for (name, value) in members {
-        // What an event says about keys depends on nothing else. A value ends where it ends, so no two requests are spelt alike.
-        if !matches!(name, "userAgent" | "additionalEventData") {
-            meaning.push(b'\n');
-            meaning.extend([name, value.get()].concat().bytes());
-        }
-    }
-    Some(meaning)
-}
-
-/// The least that must follow a head or a middle to make an event of it.
-const LEAST: &[u8] = br#""eventTime":"2026-01-01T00:00:00Z","eventSource":"kms.amazonaws.com","eventName":""}"#;
-const LEAST_MEMBERS: usize = 3;
-
-/// The members of `whole`, one JSON object, if they are of these names, but for the last ones, which are [`LEAST`]'s.
-///
-/// If they are, what stands before [`LEAST`] is a sequence of whole members and a comma: anything left open would have been closed
-/// in it, and it closes nothing but the object.
-fn members<'w>(whole: &'w [u8], names: &[&str]) -> Option<Vec<(&'w str, &'w RawValue)>> {
-    let Members(mut found) = serde_json::from_slice(whole).ok()?;
-    let least = found.split_off(found.len().checked_sub(LEAST_MEMBERS)?);
-    let is_right = least.iter().map(|(name, _)| *name).eq(["eventTime", "eventSource", "eventName"])
-        && found.iter().all(|(name, _)| names.contains(name));
-    is_right.then_some(found)
-}
-
-/// Whether no member of a tail may stand in a head or middle too: a member that is there twice makes a record malformed.
-fn is_apart(tail: &[u8]) -> bool {
-    let others = [&HEAD_MEMBERS[..], &MIDDLE_MEMBERS].concat();
-    let whole = [b"{", tail].concat();
-    let members = serde_json::from_slice(&whole);
-    members.is_ok_and(|Members(members)| !members.iter().any(|(name, _)| others.contains(name)))
-}
-
-/// The members of an object, as they are spelt; names with escapes are refused.
-struct Members<'a>(Vec<(&'a str, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Members<'a>, D::Error> {
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Vec::with_capacity(16);
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        Ok(Members(members))
+        let host = if is_numeric { &[] } else { address };
+        Some(Pieces { head, at: self.days.instant(time)?, call, host, middle, id: uuid(id)?, tail })
     }
 }
 
@@ -414,6 +225,7 @@ impl Days {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selection::Selection;
 
     const USER: &str = r#"{"type":"IAMUser","arn":"arn:aws:iam::1:user/ada","accountId":"1"}"#;
     const ROLE: &str = r#"{"type":"AssumedRole","arn":"arn:aws:sts::1:assumed-role/App/i-1","accountId":"1","sessionContext":{"sessionIssuer":{"arn":"arn:aws:iam::1:role/App"}}}"#;
@@ -433,26 +245,27 @@ mod tests {
     }
 
     /// Reads a file of these records; what it says, and how many combinations of pieces are known then.
-    fn read(shortcut: &mut Shortcut, records: &[String]) -> Option<(u64, usize)> {
+    fn read(memory: &Memory, records: &[String]) -> Option<(u64, usize)> {
         let json = format!(r#"{{"Records":[{}]}}"#, records.join(","));
-        let (batch, records) = shortcut.read(json.as_bytes(), &mut Registry::default(), &Selection::all())?;
-        assert!(serde_json::to_string(&batch).unwrap().contains(r#""kmsRecords":"#));
-        Some((records, shortcut.memory.known.values().map(Vec::len).sum()))
+        let mut filler = Filler::default();
+        filler.begin(memory.registry());
+        let records = Shortcut::default().read(json.as_bytes(), memory, &mut filler)?;
+        Some((records, memory.sizes()[2]))
     }
 
     #[test]
     fn what_repeats_is_parsed_once() {
-        let mut shortcut = Shortcut::default();
+        let memory = Memory::new(&Selection::all());
         let agents = (0..9).map(|second| record(USER, second, &format!(r#""tool/{second}""#), ""));
         let records: Vec<String> = agents.chain([record(ROLE, 9, r#""x""#, "")]).collect();
-        assert_eq!(read(&mut shortcut, &records), Some((10, 2)));
-        assert_eq!((shortcut.memory.heads.len(), shortcut.memory.middles.len()), (2, 10));
+        assert_eq!(read(&memory, &records), Some((10, 2)));
+        assert_eq!(memory.sizes(), [2, 10, 2]);
     }
 
     #[test]
     fn a_file_of_another_layout_is_given_up() {
         let good = record(USER, 1, r#""x""#, "");
-        assert!(read(&mut Shortcut::default(), std::slice::from_ref(&good)).is_some());
+        assert!(read(&Memory::new(&Selection::all()), std::slice::from_ref(&good)).is_some());
         let nested = good.replace(r#"{"a":"1"}"#, r#"[{"eventVersion":"1"},{"eventVersion":"1"}]"#);
         let reordered = good
             .replacen(r#""eventVersion":"1.11","#, "", 1)
@@ -460,6 +273,13 @@ mod tests {
         for odd in [
             good.replace("kms.", r"\u006bms."),
             good.replace("kms.amazonaws.com", r"kms\u002Eamazonaws.com"),
+            good.replace("eventSource", r"event\u0053ource"),
+            good.replace(r#""eventSource":"#, r#""eventSource": "#),
+            good.replace(r#""eventSource":"#, r#""eventSource" :"#),
+            good.replace(r#""eventTime":"#, r#""sourceIPAddress":"x","eventTime":"#)
+                .replacen(r#""sourceIPAddress":"192.0.2.1","#, "", 1)
+                .replace(r#"Z","eventSource":"#, r#"Z","readOnly":true,"eventSource":"#)
+                .replacen(r#""readOnly":true,"resources""#, r#""resources""#, 1),
             good.replace(r#""readOnly":true"#, r#""readOnly":7"#),
             good.replace(r#""readOnly":true"#, r#""readOnly":true,"userAgent":"y""#),
             good.replace(r#"},"eventTime""#, r#"}},"eventTime""#),
@@ -467,17 +287,49 @@ mod tests {
             nested,
             reordered,
         ] {
-            assert_eq!(read(&mut Shortcut::default(), &[good.clone(), odd.clone()]), None, "{odd}");
-            assert_eq!(read(&mut Shortcut::default(), &[good.clone(), odd.clone(), good.clone()]), None, "{odd}");
+            assert_eq!(read(&Memory::new(&Selection::all()), &[good.clone(), odd.clone()]), None, "{odd}");
+            assert_eq!(
+                read(&Memory::new(&Selection::all()), &[good.clone(), odd.clone(), good.clone()]),
+                None,
+                "{odd}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_looks_like_an_event_source_is_none() {
+        let memory = Memory::new(&Selection::all());
+        let good = record(USER, 1, r#""x""#, "");
+        let selector = r#"{"field":"eventSource","equals":["kms.amazonaws.com"],"of":["eventSource"]}"#;
+        let selecting = good.replace("kms.amazonaws.com", "cloudtrail.amazonaws.com").replace(r#"{"a":"1"}"#, selector);
+        let quoting = record(USER, 2, r#""\"eventSource\":\"kms.amazonaws.com\"""#, "");
+        let nested = record(USER, 3, r#""x""#, r#","vpce":{"eventTime":"Z","eventSource":"kms.amazonaws.com"}"#);
+        let nameless = good.replacen(r#""eventSource":"kms.amazonaws.com","#, "", 1);
+        for _ in 0..2 {
+            let records =
+                [&selecting, &good, &quoting, &nested, &selecting, &nested, &good, &selecting].map(String::clone);
+            assert_eq!(read(&memory, &records), Some((8, 2)));
+            assert_eq!(read(&memory, &[good.clone(), nameless.clone(), good.clone()]), None);
+        }
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_cut_does_not_spoil_the_rest() {
+        let memory = Memory::new(&Selection::all());
+        let good = record(USER, 1, r#""x""#, "");
+        let without_request = good.replacen(r#""requestID":"00000000-0000-4000-8000-000000000000","#, "", 1);
+        for _ in 0..2 {
+            let records = [&good, &without_request, &good, &without_request].map(String::clone);
+            assert_eq!(read(&memory, &records), Some((4, 1)));
         }
     }
 
     #[test]
     fn a_member_that_two_pieces_could_have_is_not_remembered() {
-        let mut shortcut = Shortcut::default();
+        let memory = Memory::new(&Selection::all());
         let without = record(USER, 1, r#""x""#, r#","userAgent":"late""#).replacen(r#""userAgent":"x","#, "", 1);
-        assert_eq!(read(&mut shortcut, &[without]), Some((1, 0)));
-        assert_eq!(read(&mut shortcut, &[record(USER, 2, r#""x""#, r#","userAgent":"late""#)]), None);
+        assert_eq!(read(&memory, &[without]), Some((1, 0)));
+        assert_eq!(read(&memory, &[record(USER, 2, r#""x""#, r#","userAgent":"late""#)]), None);
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! Counting: events in, rows of key × principal × operation × error × dependents out.
 //!
-//! Counting has two steps, so that many threads can do the first: a [`Batch`] takes the events of one file (or of one page of an
-//! event history) and keeps what is selected; the [`Tally`] takes batches and counts each event once, by its ID, whichever batch
-//! it came in. The outcome depends on the order of the batches only where two events share an ID and differ, and where rows are
+//! Counting has two steps, so that many threads can do the first: a [`Batch`] takes the events of one file and keeps what is
+//! selected; the [`Tally`] takes batches and counts each event once, by its ID, whichever batch it came in. The outcome depends on the order of the batches only where two events share an ID and differ, and where rows are
 //! folded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::batch::{Batch, EventId, Identity, Kept, Place, Registry, RowOf, keeps, noted_alias};
 use crate::event::Event;
-use crate::hash::ByWords;
 use crate::ids::Ids;
 use crate::selection::Selection;
-use crate::usage::{Class, KeyName, KeyUse, Outcome, Purpose, Usage, Weight};
+use crate::usage::{Class, KeyName, Outcome, Purpose, Usage, Weight};
 
 /// Rows are kept apart by their dependents up to so many; from then on new ones are folded together under [`FOLDED`].
 pub const MAX_ROWS: usize = 1_000_000;
@@ -43,9 +43,9 @@ pub struct Row {
     pub first: Timestamp,
     /// The latest of them.
     pub last: Timestamp,
-    /// The ways in which it was done; nearly always one.
+    /// The ways in which it was done; nearly always one. Each once.
     #[serde(skip)]
-    pub manners: BTreeSet<Manner>,
+    pub manners: Vec<Manner>,
     /// The hours in which it was done, counted from 1970: sorted, each once.
     #[serde(skip)]
     pub hours: Vec<i32>,
@@ -138,268 +138,31 @@ pub struct Totals {
     pub folded: u64,
 }
 
-/// What the events of one file say.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Batch {
-    rows: Vec<Arc<RowOf>>,
-    events: Vec<Kept>,
-    aliases: BTreeMap<String, BTreeSet<String>>,
-    places: Vec<(Place, BTreeMap<i32, u64>)>,
-    kms_records: u64,
-}
-
-/// An event that was kept: its ID, its time, and its rows by their number in the batch.
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    id: Option<EventId>,
-    at: Timestamp,
-    rows: Rows,
-}
-
-/// Nearly every event is of one row.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(from = "Vec<u32>", into = "Vec<u32>")]
-enum Rows {
-    One(u32),
-    More(Box<[u32]>),
-}
-
-/// What makes two events fall into the same row, and the manner.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct RowOf {
-    identity: Identity,
-    manner: Manner,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Identity {
-    key: KeyName,
-    principal: String,
-    event_name: String,
-    error_code: Option<String>,
-    dependents: Vec<String>,
-}
-
-/// Account, Region, and whether the events change nothing.
-type Place = (String, String, bool);
-
-/// AWS's event IDs are UUIDs, which take 16 bytes; others are kept as they are.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub(crate) enum EventId {
-    Uuid(u128),
-    Text(Box<str>),
-}
-
-impl Batch {
-    /// Takes one event of KMS. Returns what another event that says the same, at whatever time, would say.
-    ///
-    /// *Assumptions*: the registry was told that this batch has begun.
-    pub(crate) fn observe(&mut self, event: &Event<'_>, registry: &mut Registry, selection: &Selection) -> Noted {
-        let usage = Usage::of(event);
-        let account = event.recipient_account_id.as_deref().or(event.user_identity.account_id.as_deref());
-        let place = (
-            account.unwrap_or_default().to_owned(),
-            event.aws_region.as_deref().unwrap_or_default().to_owned(),
-            event.read_only.unwrap_or_default(),
-        );
-        let kept = usage.keys.iter().filter(|part| keeps(selection, part));
-        let noted = Noted {
-            place: registry.places.number(place),
-            rows: kept.map(|part| registry.rows.number(RowOf::of(&usage, part))).collect(),
-            aliases: usage.keys.iter().filter_map(|part| noted_alias(selection, part)).collect(),
-        };
-        let id = event.event_id.as_deref().map(EventId::of);
-        self.note(&noted, event.event_time, id, registry, selection);
-        noted
-    }
-
-    /// Takes an event of KMS of which it is known what it says.
-    pub(crate) fn note(
-        &mut self,
-        noted: &Noted,
-        at: Timestamp,
-        id: Option<EventId>,
-        registry: &mut Registry,
-        selection: &Selection,
-    ) {
-        self.kms_records += 1;
-        if !selection.holds(at) {
-            return;
-        }
-        let place =
-            registry.places.place(noted.place, &mut self.places, |place| (Place::clone(place), BTreeMap::new()));
-        *self.places[place as usize].1.entry(hour(at)).or_default() += 1;
-        for (alias, key) in &noted.aliases {
-            self.aliases.entry(alias.clone()).or_default().insert(key.clone());
-        }
-        let rows = match noted.rows[..] {
-            [] => return,
-            [row] => Rows::One(registry.rows.place(row, &mut self.rows, Arc::clone)),
-            ref rows => {
-                let places = rows.iter().map(|row| registry.rows.place(*row, &mut self.rows, Arc::clone));
-                Rows::More(places.collect())
-            }
-        };
-        self.events.push(Kept { id, at, rows });
-    }
-
-    /// Whether every event points to rows that are there: what was written down may have been changed.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.events.iter().flat_map(|event| event.rows.numbers()).all(|number| (*number as usize) < self.rows.len())
-    }
-}
-
-/// What an event of KMS says, but for its time and ID, in numbers of a [`Registry`].
-#[derive(Debug)]
-pub(crate) struct Noted {
-    place: u32,
-    rows: Box<[u32]>,
-    /// An alias that was selected, and the key that it was seen with.
-    aliases: Box<[(String, String)]>,
-}
-
-/// Rows and places by number, kept from batch to batch, so that what comes again is not spelt out again.
-#[derive(Debug, Default)]
-pub(crate) struct Registry {
-    rows: Numbers<RowOf>,
-    places: Numbers<Place>,
-}
-
-/// More rows or places than this are not remembered.
-const MAX_REGISTERED: usize = 1 << 13;
-
-impl Registry {
-    /// Whether it holds so much that it should be replaced, together with all that was noted in its numbers.
-    pub(crate) fn is_full(&self) -> bool {
-        self.rows.known.len().max(self.places.known.len()) > MAX_REGISTERED
-    }
-
-    /// Says that another batch is filled from now on.
-    pub(crate) fn begin(&mut self) {
-        self.rows.batch += 1;
-        self.places.batch += 1;
-    }
-}
-
-/// Values by number, and for each where it stands in the batch that is being filled.
-#[derive(Debug)]
-struct Numbers<T> {
-    known: Vec<(Arc<T>, u64, u32)>,
-    index: HashMap<Arc<T>, u32, ByWords>,
-    /// Counts batches.
-    batch: u64,
-}
-
-impl<T> Default for Numbers<T> {
-    fn default() -> Numbers<T> {
-        Numbers { known: Vec::new(), index: HashMap::default(), batch: 0 }
-    }
-}
-
-impl<T: Eq + std::hash::Hash> Numbers<T> {
-    fn number(&mut self, value: T) -> u32 {
-        if let Some(number) = self.index.get(&value) {
-            return *number;
-        }
-        let number = u32::try_from(self.known.len()).expect("a file of at most 1 GiB has fewer events than 2^32");
-        let value = Arc::new(value);
-        // Batches are counted from 1.
-        self.known.push((value.clone(), 0, 0));
-        self.index.insert(value, number);
-        number
-    }
-
-    /// The place in `batch` of the value with this number, made if there is none.
-    fn place<P>(&mut self, number: u32, batch: &mut Vec<P>, make: impl Fn(&Arc<T>) -> P) -> u32 {
-        let (value, seen_in, place) = &mut self.known[number as usize];
-        if *seen_in != self.batch {
-            *seen_in = self.batch;
-            *place = u32::try_from(batch.len()).expect("no more than there are numbers");
-            batch.push(make(value));
-        }
-        *place
-    }
-}
-
-impl RowOf {
-    fn of(usage: &Usage<'_>, part: &KeyUse) -> RowOf {
-        RowOf {
-            identity: Identity {
-                key: part.key.clone(),
-                principal: usage.caller.principal.to_string(),
-                event_name: usage.event_name.to_owned(),
-                error_code: usage.error_code.map(str::to_owned),
-                dependents: part.dependents.clone(),
-            },
-            manner: Manner {
-                class: part.class,
-                outcome: usage.outcome,
-                purpose: part.purpose,
-                via: usage.caller.via.map(str::to_owned),
-            },
-        }
-    }
-}
-
-/// The alias that selects a part's key, and the key.
-fn noted_alias(selection: &Selection, part: &KeyUse) -> Option<(String, String)> {
-    let KeyName::Arn(key) = &part.key else { return None };
-    let alias = part.alias.as_ref().filter(|alias| !selection.is_every_key() && selection.wants_alias(alias))?;
-    Some((alias.clone(), key.clone()))
-}
-
-/// What can be dropped without knowing the other events: parts of keys that are surely not selected.
-fn keeps(selection: &Selection, part: &KeyUse) -> bool {
-    match &part.key {
-        KeyName::Arn(_) => selection.names_aliases() || selection.wants(part),
-        KeyName::Alias(_) => selection.wants(part) || part.class.is_use() || part.class == Class::Export,
-        KeyName::Unknown => true,
-    }
-}
-
-impl Rows {
-    fn numbers(&self) -> &[u32] {
-        match self {
-            Rows::One(number) => std::slice::from_ref(number),
-            Rows::More(numbers) => numbers,
-        }
-    }
-}
-
-impl From<Vec<u32>> for Rows {
-    fn from(numbers: Vec<u32>) -> Rows {
-        match numbers[..] {
-            [number] => Rows::One(number),
-            _ => Rows::More(numbers.into()),
-        }
-    }
-}
-
-impl From<Rows> for Vec<u32> {
-    fn from(rows: Rows) -> Vec<u32> {
-        rows.numbers().to_owned()
-    }
-}
-
-/// How many rows are found by their address.
-const MAX_LATELY: usize = 1 << 16;
-
 /// The sum of batches.
 #[derive(Debug)]
 pub(crate) struct Tally {
     selection: Selection,
-    rows: Vec<(Identity, Row)>,
-    index: HashMap<Identity, u32>,
-    /// Where rows are counted that came lately, by their address: cheaper than to compare them.
-    lately: HashMap<usize, (Arc<RowOf>, (u32, bool)), ByWords>,
+    rows: Vec<Counted>,
+    index: HashMap<Arc<Identity>, u32, RandomState>,
+    /// Whose numbers the last batch spoke in.
+    registry: Arc<Registry>,
+    /// Where what it says is counted, by its numbers.
+    met: Vec<Option<Met>>,
     ids: Ids,
     other_ids: HashSet<Box<str>>,
     activity: BTreeMap<Place, BTreeMap<i32, u64>>,
     totals: Totals,
     max_rows: usize,
+}
+
+/// Where events that say the same are counted.
+#[derive(Debug)]
+struct Met {
+    /// Rows, each once: one event counts once in a row, also where it is about the same key twice.
+    first: u32,
+    others: Box<[u32]>,
+    /// How many of its keys are in rows whose dependents are folded.
+    folded: u64,
 }
 
 impl Tally {
@@ -408,8 +171,9 @@ impl Tally {
         Tally {
             selection: selection.clone(),
             rows: Vec::new(),
-            index: HashMap::new(),
-            lately: HashMap::default(),
+            index: HashMap::default(),
+            registry: Arc::default(),
+            met: Vec::new(),
             ids: Ids::default(),
             other_ids: HashSet::new(),
             activity: BTreeMap::new(),
@@ -430,32 +194,49 @@ impl Tally {
             self.totals.aliases.entry(alias).or_default().extend(keys);
         }
         for (place, hours) in batch.places {
-            let known = self.activity.entry(place).or_default();
+            let known = self.activity.entry(Place::clone(&batch.registry.place(place))).or_default();
             hours.into_iter().for_each(|(hour, count)| *known.entry(hour).or_default() += count);
         }
-        // Which row each of the batch's rows is in, found when it is first needed: an event that is a second delivery makes none.
-        let mut places: Vec<Option<(u32, bool)>> = vec![None; batch.rows.len()];
-        for event in batch.events {
-            if event.id.is_some_and(|id| !self.is_new(id)) {
+        if !Arc::ptr_eq(&self.registry, &batch.registry) {
+            self.registry = batch.registry;
+            self.met.clear();
+        }
+        // One thing at a time: then the processor looks for many an ID at once.
+        let is_new = |event: &Kept| event.id.as_ref().is_none_or(|id| self.is_new(id));
+        let is_new: Vec<bool> = batch.events.iter().map(is_new).collect();
+        for (event, is_new) in batch.events.iter().zip(is_new) {
+            if !is_new {
                 self.totals.duplicates += 1;
                 continue;
             }
-            let numbers = event.rows.numbers();
-            for (at, number) in numbers.iter().enumerate() {
-                let row_of = &batch.rows[*number as usize];
-                let (place, is_folded) = match places[*number as usize] {
-                    Some(place) => place,
-                    None => *places[*number as usize].insert(self.place(row_of, event.at)),
-                };
-                let row = &mut self.rows[place as usize].1;
-                // One event counts once in a row, also where it is about the same key twice.
-                if !numbers[..at].iter().any(|before| places[*before as usize].is_some_and(|(other, _)| other == place))
-                {
-                    row.count(event.at);
-                }
-                self.totals.folded += u64::from(is_folded);
+            let number = event.statement as usize;
+            if self.met.get(number).is_none_or(Option::is_none) {
+                self.meet(event);
+            }
+            let Some(Met { first, others, folded }) = &self.met[number] else { continue };
+            self.rows[*first as usize].count(event.at);
+            others.iter().for_each(|row| self.rows[*row as usize].count(event.at));
+            self.totals.folded += folded;
+        }
+    }
+
+    /// Finds the rows of what an event says, and makes those that are not there.
+    fn meet(&mut self, event: &Kept) {
+        let statement = self.registry.statement(event.statement);
+        let (mut rows, mut folded) = (Vec::new(), 0);
+        for row_of in &statement.rows {
+            let (row, is_folded) = self.make_place(row_of, event.at);
+            folded += u64::from(is_folded);
+            if !rows.contains(&row) {
+                rows.push(row);
             }
         }
+        let number = event.statement as usize;
+        if number >= self.met.len() {
+            self.met.resize_with(number + 1, || None);
+        }
+        self.met[number] =
+            rows.split_first().map(|(first, others)| Met { first: *first, others: others.into(), folded });
     }
 
     /// Takes events that say the same and were counted elsewhere, each ID once: `event` is the first of them.
@@ -476,54 +257,37 @@ impl Tally {
             }
             let (place, is_folded) = self.make_place(&RowOf::of(&usage, part), event.event_time);
             if !counted.contains(&place) {
-                self.rows[place as usize].1.count_alike(event.event_time, alike);
+                self.rows[place as usize].count_alike(event.event_time, alike);
                 counted.push(place);
             }
             self.totals.folded += if is_folded { alike.count } else { 0 };
         }
     }
 
-    fn is_new(&mut self, id: EventId) -> bool {
+    fn is_new(&mut self, id: &EventId) -> bool {
         match id {
-            EventId::Uuid(id) => self.ids.insert(id),
-            EventId::Text(id) => self.other_ids.insert(id),
+            EventId::Uuid(id) => self.ids.insert(u128::from_le_bytes(*id)),
+            EventId::Text(id) => self.other_ids.insert(id.clone()),
         }
     }
 
     /// The row of `row_of`, made if there is none, with its manner; and whether its dependents are folded in it.
-    fn place(&mut self, row_of: &Arc<RowOf>, at: Timestamp) -> (u32, bool) {
-        let address = Arc::as_ptr(row_of).addr();
-        if let Some((_, place)) = self.lately.get(&address) {
-            return *place;
-        }
-        let place = self.make_place(row_of, at);
-        if self.lately.len() >= MAX_LATELY {
-            self.lately.clear();
-        }
-        // It is kept, so that no other comes to stand at its address.
-        self.lately.insert(address, (row_of.clone(), place));
-        place
-    }
-
     fn make_place(&mut self, row_of: &RowOf, at: Timestamp) -> (u32, bool) {
-        let mut identity = &row_of.identity;
-        let folded;
+        let mut identity = Arc::clone(&row_of.identity);
         let is_folded =
-            self.rows.len() >= self.max_rows && !identity.dependents.is_empty() && !self.index.contains_key(identity);
+            self.rows.len() >= self.max_rows && !identity.dependents.is_empty() && !self.index.contains_key(&identity);
         if is_folded {
-            folded = Identity { dependents: vec![FOLDED.to_owned()], ..identity.clone() };
-            identity = &folded;
+            identity = Arc::new(Identity { dependents: vec![FOLDED.to_owned()], ..Identity::clone(&identity) });
         }
-        let place = match self.index.get(identity) {
-            Some(place) => *place,
-            None => {
-                let place = u32::try_from(self.rows.len()).expect("a table of rows is folded long before");
-                self.rows.push((identity.clone(), Row::new(identity, at)));
-                self.index.insert(identity.clone(), place);
-                place
-            }
-        };
-        self.rows[place as usize].1.manners.insert(row_of.manner.clone());
+        let next = u32::try_from(self.rows.len()).expect("a table of rows is folded long before");
+        let place = *self.index.entry(identity).or_insert_with_key(|identity| {
+            self.rows.push(Counted::new(identity, at));
+            next
+        });
+        let manners = &mut self.rows[place as usize].manners;
+        if !manners.contains(&row_of.manner) {
+            manners.push(row_of.manner.clone());
+        }
         (place, is_folded)
     }
 
@@ -531,20 +295,19 @@ impl Tally {
     pub(crate) fn finish(self) -> Totals {
         let mut totals = self.totals;
         let aliased: HashSet<&String> = totals.aliases.values().flatten().collect();
+        drop(self.index);
         let mut all = self.rows;
-        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        for (identity, mut row) in all {
-            row.hours.sort_unstable();
-            row.hours.dedup();
-            let (is_selected, may_be) = match &identity.key {
+        all.sort_unstable_by(|one, other| one.identity.cmp(&other.identity));
+        for counted in all {
+            let (is_selected, may_be) = match &counted.identity.key {
                 KeyName::Arn(arn) => (self.selection.wants_key(arn) || aliased.contains(arn), false),
                 KeyName::Alias(alias) => (self.selection.wants_alias(alias), true),
                 KeyName::Unknown => (false, true),
             };
             if is_selected {
-                totals.rows.push(row);
+                totals.rows.push(counted.finish());
             } else if may_be {
-                totals.unattributed.push(row);
+                totals.unattributed.push(counted.finish());
             }
         }
         drop(aliased);
@@ -557,24 +320,21 @@ impl Tally {
     }
 }
 
-impl Row {
-    fn new(identity: &Identity, at: Timestamp) -> Row {
-        let key = match &identity.key {
-            KeyName::Arn(name) | KeyName::Alias(name) => name.clone(),
-            KeyName::Unknown => String::new(),
-        };
-        Row {
-            key,
-            principal: identity.principal.clone(),
-            event_name: identity.event_name.clone(),
-            error_code: identity.error_code.clone(),
-            dependents: identity.dependents.clone(),
-            count: 0,
-            first: at,
-            last: at,
-            manners: BTreeSet::new(),
-            hours: Vec::new(),
-        }
+/// A row that is being counted.
+#[derive(Debug)]
+struct Counted {
+    identity: Arc<Identity>,
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+    manners: Vec<Manner>,
+    hours: Vec<i32>,
+}
+
+impl Counted {
+    fn new(identity: &Arc<Identity>, at: Timestamp) -> Counted {
+        let identity = Arc::clone(identity);
+        Counted { identity, count: 0, first: at, last: at, manners: Vec::new(), hours: Vec::new() }
     }
 
     fn count(&mut self, at: Timestamp) {
@@ -598,68 +358,29 @@ impl Row {
         self.hours.extend([hour(first), hour(alike.last)]);
     }
 
+    fn finish(mut self) -> Row {
+        self.hours.sort_unstable();
+        self.hours.dedup();
+        let Counted { identity, count, first, last, manners, hours } = self;
+        let Identity { key, principal, event_name, error_code, dependents } = Arc::unwrap_or_clone(identity);
+        let key = match key {
+            KeyName::Arn(name) | KeyName::Alias(name) => name,
+            KeyName::Unknown => String::new(),
+        };
+        Row { key, principal, event_name, error_code, dependents, count, first, last, manners, hours }
+    }
+}
+
+impl Row {
     fn order(&self) -> (&str, &str, &str, Option<&str>, &[String]) {
         (&self.key, &self.principal, &self.event_name, self.error_code.as_deref(), &self.dependents)
     }
 }
 
-impl EventId {
-    fn of(text: &str) -> EventId {
-        uuid(text.as_bytes()).map_or_else(|| EventId::Text(text.into()), EventId::Uuid)
-    }
-}
-
-impl From<String> for EventId {
-    fn from(text: String) -> EventId {
-        EventId::of(&text)
-    }
-}
-
-impl From<EventId> for String {
-    fn from(id: EventId) -> String {
-        match id {
-            EventId::Text(text) => text.into(),
-            EventId::Uuid(number) => {
-                let digits = format!("{number:032x}");
-                [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
-            }
-        }
-    }
-}
-
-/// The number that a UUID in its canonical form stands for. Only that form, so that two texts never become one number.
-pub(crate) fn uuid(text: &[u8]) -> Option<u128> {
-    let text: &[u8; 36] = text.try_into().ok()?;
-    let mut number = 0_u128;
-    // Wrong digits leave a trace here, which is looked at once at the end.
-    let mut trace = 0;
-    for (from, to) in [(0, 8), (9, 13), (14, 18), (19, 23), (24, 36)] {
-        trace |= u8::from(from > 0 && text[from - 1] != b'-') << 4;
-        let mut group = 0_u64;
-        for byte in &text[from..to] {
-            let digit = DIGITS[usize::from(*byte)];
-            trace |= digit;
-            group = group << 4 | u64::from(digit);
-        }
-        number = number << (4 * (to - from)) | u128::from(group);
-    }
-    (trace < 16).then_some(number)
-}
-
-/// What each byte stands for as a hexadecimal digit in lower case; 16 for none.
-const DIGITS: [u8; 256] = {
-    let mut digits = [16; 256];
-    let mut digit = 0;
-    while digit < 16 {
-        digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
-        digit += 1;
-    }
-    digits
-};
-
 const HOUR_SECONDS: i64 = 3600;
 
-fn hour(at: Timestamp) -> i32 {
+/// The hour, counted from 1970.
+pub(crate) fn hour(at: Timestamp) -> i32 {
     i32::try_from(at.as_second().div_euclid(HOUR_SECONDS)).expect("a Timestamp is within years -9999 to 9999")
 }
 
@@ -670,6 +391,7 @@ fn hour_start(hour: i32) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Filler;
     use serde_json::{Value, json};
 
     const K1: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-0000-4000-8000-000000000000";
@@ -696,12 +418,12 @@ mod tests {
     fn tally(selection: &Selection, batches: &[&[Value]], max_rows: usize) -> Totals {
         let mut tally = Tally { max_rows, ..Tally::new(selection) };
         for events in batches {
-            let (mut batch, mut registry) = (Batch::default(), Registry::default());
-            registry.begin();
+            let mut filler = Filler::default();
+            filler.begin(&Arc::default());
             for event in *events {
-                batch.observe(&Event::parse(event.to_string().as_bytes()).unwrap(), &mut registry, selection);
+                filler.observe(&Event::parse(event.to_string().as_bytes()).unwrap(), selection);
             }
-            tally.add(batch);
+            tally.add(filler.finish());
         }
         tally.finish()
     }
@@ -825,18 +547,5 @@ mod tests {
         let [activity] = &totals.activity[..] else { panic!("one place") };
         assert_eq!((activity.account.as_str(), activity.region.as_str()), ("111122223333", "eu-west-1"));
         assert_eq!(activity.hours.values().copied().collect::<Vec<_>>(), [2, 1]);
-    }
-
-    #[test]
-    fn only_canonical_uuids_become_numbers() {
-        assert_eq!(uuid(b"00000000-0000-0000-0000-0000000000ff"), Some(255));
-        for text in [
-            "",
-            "00000000-0000-0000-0000-0000000000FF",
-            "000000000000-0000-0000-00000000000ff",
-            "{0000000-0000-0000-0000-0000000000ff",
-        ] {
-            assert_eq!(uuid(text.as_bytes()), None, "{text}");
-        }
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::context::{self, Meaning};
-use crate::event::{Event, RequestParameters};
+use crate::event::{Event, RequestParameters, UserIdentity};
 
 /// What one event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,31 +205,38 @@ impl<'e> Usage<'e> {
 
 impl<'e> Caller<'e> {
     /// Reads who called.
-    pub(crate) fn of(event: &'e Event<'_>) -> Caller<'e> {
-        let identity = &event.user_identity;
-        let issuer = identity.session_context.as_ref().and_then(|context| context.session_issuer.as_ref());
-        let invoked_by = identity.invoked_by.as_deref();
-        let said = |text: Option<&'e str>| text.filter(|text| !text.is_empty());
-        let issuer = said(issuer.and_then(|issuer| issuer.arn.as_deref()));
-        let arn = said(identity.arn.as_deref());
-        let account = said(identity.account_id.as_deref());
-        let principal = match (identity.kind.as_deref(), issuer, arn, said(invoked_by)) {
-            (Some("AWSService"), _, _, Some(service)) => Cow::Borrowed(service),
-            (_, Some(issuer), _, _) => Cow::Borrowed(issuer),
-            (_, None, Some(arn), _) => Cow::Borrowed(without_session(arn)),
-            (_, None, None, invoked_by) => match (said(identity.principal_id.as_deref()), account, invoked_by) {
+    fn of(event: &'e Event<'_>) -> Caller<'e> {
+        let principal = principal(&event.user_identity);
+        let host = said(event.source_ip_address.as_deref())
+            .filter(|source| *source == crate::record::AWS_INTERNAL || source.ends_with(".amazonaws.com"));
+        let via = said(event.user_identity.invoked_by.as_deref()).or(host).filter(|service| **service != *principal);
+        Caller { principal, via, account: said(event.user_identity.account_id.as_deref()) }
+    }
+}
+
+fn said(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// [`Caller::principal`].
+pub(crate) fn principal<'e>(identity: &'e UserIdentity<'_>) -> Cow<'e, str> {
+    let issuer = identity.session_context.as_ref().and_then(|context| context.session_issuer.as_ref());
+    let issuer = said(issuer.and_then(|issuer| issuer.arn.as_deref()));
+    let invoked_by = said(identity.invoked_by.as_deref());
+    match (identity.kind.as_deref(), issuer, said(identity.arn.as_deref()), invoked_by) {
+        (Some("AWSService"), _, _, Some(service)) => Cow::Borrowed(service),
+        (_, Some(issuer), _, _) => Cow::Borrowed(issuer),
+        (_, None, Some(arn), _) => Cow::Borrowed(without_session(arn)),
+        (_, None, None, invoked_by) => {
+            match (said(identity.principal_id.as_deref()), said(identity.account_id.as_deref()), invoked_by) {
                 // A caller of another account: its unique ID, without the session's name.
                 (Some(id), Some(account), _) => format!("{account}/{}", id.split(':').next().unwrap_or(id)).into(),
                 (Some(id), None, _) => Cow::Borrowed(id),
                 (None, _, Some(service)) => Cow::Borrowed(service),
                 (None, Some(account), None) => Cow::Borrowed(account),
                 (None, None, None) => Cow::Borrowed("unknown"),
-            },
-        };
-        let host = said(event.source_ip_address.as_deref())
-            .filter(|source| *source == crate::record::AWS_INTERNAL || source.ends_with(".amazonaws.com"));
-        let via = said(invoked_by).or(host).filter(|service| **service != *principal);
-        Caller { principal, via, account }
+            }
+        }
     }
 }
 

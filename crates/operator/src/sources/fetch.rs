@@ -1,8 +1,8 @@
 //! From a file's place to its part: many fetches at once, a bounded number of bytes in memory, and as many readers as cores.
 
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::{GetOptions, ObjectMeta, ObjectStore};
@@ -10,10 +10,9 @@ use tokio::sync::Semaphore;
 use trail::Selection;
 use trail::part::Part;
 use trail::scan::{Flaw, Gap, Why};
-use trail::scanner::{MAX_FILE_BYTES, Scanner};
+use trail::scanner::{MAX_FILE_BYTES, Scanners};
 
 use super::cache::State;
-use super::lock;
 
 /// Bytes of files in memory, as they are stored; a larger file is alone. In KiB, as permits are counted. (Ours.)
 const BUDGET_KIB: u32 = 48 << 10;
@@ -58,7 +57,7 @@ pub(super) struct Reader<'a> {
     selection: &'a Selection,
     budget: Semaphore,
     cores: Arc<Semaphore>,
-    scanners: Arc<Mutex<Vec<Scanner>>>,
+    scanners: Arc<Scanners>,
 }
 
 impl<'a> Reader<'a> {
@@ -104,26 +103,16 @@ impl<'a> Reader<'a> {
         let (selection, scanners) = (self.selection.clone(), Arc::clone(&self.scanners));
         let read = tokio::task::spawn_blocking(move || {
             let _core = core;
-            let mut scanner = lock(&scanners).pop().unwrap_or_default();
-            let part = match fetched {
+            scanners.with(|scanner| match fetched {
                 Some(bytes) => Ok(scanner.scan(&item.name, &bytes, &selection)),
-                None => on_disk(&item.name).map(|bytes| scanner.scan(&item.name, &bytes, &selection)),
-            };
-            lock(&scanners).push(scanner);
-            part
+                None => scanner.scan_from(&item.name, File::open(&item.name)?, &selection),
+            })
         });
         match read.await {
             Ok(part) => part.map_err(Why::File),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
-}
-
-fn on_disk(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // One byte more than is allowed tells that the file is too large, whatever its length was when it was found.
-    std::fs::File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// The bytes of an object as it was listed; an object that has changed since is an error.
