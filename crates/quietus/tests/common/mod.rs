@@ -5,7 +5,7 @@ pub(crate) mod moto;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 /// The program under test, with none of this machine's AWS settings.
@@ -67,16 +67,25 @@ impl Served {
 
     /// Stops it by SIGTERM, as a service manager would; `true` if it ended well and in time.
     pub(crate) fn terminate(mut self) -> bool {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        for _ in 0..1200 {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.success();
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        false
+        signal(&self.child, "-TERM");
+        ended(&mut self.child).is_some_and(|status| status.success())
     }
+}
+
+/// Sends a signal to a process of ours: `-TERM`, `-INT`.
+pub(crate) fn signal(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// How a process ended, if it does within a minute.
+pub(crate) fn ended(child: &mut Child) -> Option<ExitStatus> {
+    for _ in 0..1200 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    None
 }
 
 impl Drop for Served {

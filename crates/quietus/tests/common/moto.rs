@@ -42,12 +42,17 @@ impl Moto {
 
     /// `command`, with this as its AWS.
     pub(crate) fn serve(&self, command: &mut Command) {
-        command
-            .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .env("AWS_REGION", "eu-west-1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test");
+        serve(&self.endpoint, command);
     }
+}
+
+/// `command`, with what is at `endpoint` as its AWS.
+pub(super) fn serve(endpoint: &str, command: &mut Command) {
+    command
+        .env("AWS_ENDPOINT_URL", endpoint)
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test");
 }
 
 impl Drop for Moto {
