@@ -58,6 +58,13 @@ fn with_hint(error: athena::Error) -> anyhow::Error {
         athena::Error::List { .. } => {
             "check the bucket's name, --profile and --endpoint-url, and that s3:ListBucket is allowed"
         }
+        athena::Error::NotStopped { query_id, .. } => {
+            let stop = format!("aws athena stop-query-execution --query-execution-id {query_id}");
+            return hinted(error, format!("stop it by `{stop}`, with the same profile and Region"));
+        }
+        athena::Error::InterruptedStart => {
+            "find it by `aws athena list-query-executions`, and stop it by `aws athena stop-query-execution`"
+        }
         athena::Error::Nothing { .. } => "check the prefix, --in-account, --in-region, --since and --until",
         _ => return error.into(),
     };

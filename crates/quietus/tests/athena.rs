@@ -1,6 +1,7 @@
 //! `quietus scan --engine athena`: the same rows as the scan of the same files, by Athena's SQL and Athena's calls.
 //!
-//! AWS is moto here, and Athena's queries are run by DuckDB, transpiled by sqlglot: `clients/athena_server.py`.
+//! AWS is moto here, and Athena's queries are run by DuckDB, transpiled by sqlglot: `clients/athena_server.py`. Where it must be slow
+//! or refuse, it is a stub: `common/athena_stub.rs`.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking, and skips aloud")]
 
 mod common;
@@ -9,11 +10,14 @@ mod common;
 mod environment;
 
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
+use common::athena_stub::{AthenaStub, QUERY_ID, Reply, TABLE_ID};
 use common::moto::Moto;
-use common::{finished, quietus};
+use common::{ended, finished, quietus, signal};
 use environment::python;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const KEY: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
 
@@ -81,4 +85,113 @@ fn athena_gives_the_rows_of_a_scan_and_says_whence() {
     let part = refused(&["s3://logs/AWSLogs/111122223333"]);
     assert!(part.starts_with("error: `s3://logs/AWSLogs/111122223333` is not the folder of a whole trail"), "{part}");
     assert!(refused(&[local.to_str().unwrap()]).starts_with("error: Athena reads one bucket"));
+}
+
+/// A process that does not outlive its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Scans by an Athena that answers as `odd` says, with Ctrl-C at each call of `at`. It ends with exit code 1; the calls that stop a
+/// query, and what is said.
+fn interrupted(at: &[String], odd: fn(&str) -> Option<Reply>) -> (Vec<String>, String) {
+    let athena = AthenaStub::start(odd);
+    let mut command = quietus();
+    athena.serve(&mut command);
+    command.args(["scan", "s3://logs", "--engine", "athena"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut scan = Ended(command.spawn().unwrap());
+    let mut calls = Vec::new();
+    for at in at {
+        while calls.last() != Some(at) {
+            assert!(calls.len() < 100, "no {at} in {calls:?}");
+            calls.push(athena.calls.recv_timeout(Duration::from_secs(60)).unwrap());
+        }
+        signal(&scan.0, "-INT");
+        // Two that come together are one.
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let status = ended(&mut scan.0).expect("Ctrl-C ends it");
+    let told = std::io::read_to_string(scan.0.stderr.take().unwrap()).unwrap();
+    assert_eq!(status.code(), Some(1), "{status}: {told}");
+    assert_eq!(std::io::read_to_string(scan.0.stdout.take().unwrap()).unwrap(), "");
+    calls.extend(athena.calls.try_iter());
+    calls.retain(|call| call.starts_with("StopQueryExecution "));
+    let (_, told) = told.split_once("error: ").expect("an error is told");
+    (calls, told.to_owned())
+}
+
+/// Athena's answer to GetQueryExecution while it works.
+fn running() -> Reply {
+    Reply::Now(json!({ "QueryExecution": { "Status": { "State": "RUNNING" } } }))
+}
+
+#[test]
+fn ctrl_c_stops_the_query_that_runs() {
+    let call = |operation: &str, id: &str| format!("{operation} {id}");
+    let stopped =
+        |id: &str| (vec![call("StopQueryExecution", id)], format!("interrupted; Athena's query {id} was stopped\n"));
+    // While Athena works, on the query or on the table.
+    let told = interrupted(&[call("GetQueryExecution", QUERY_ID)], |call| {
+        (call.starts_with("GetQueryExecution ") && call.ends_with(QUERY_ID)).then(running)
+    });
+    assert_eq!(told, stopped(QUERY_ID));
+    let told = interrupted(&[call("GetQueryExecution", TABLE_ID)], |call| {
+        call.starts_with("GetQueryExecution ").then(running)
+    });
+    assert_eq!(told, stopped(TABLE_ID));
+    // While rows are fetched.
+    let told = interrupted(&[call("GetQueryResults", QUERY_ID)], |call| {
+        call.starts_with("GetQueryResults ").then_some(Reply::Never)
+    });
+    assert_eq!(told, stopped(QUERY_ID));
+    // While the ID is not known yet.
+    let told = interrupted(&[call("StartQueryExecution", QUERY_ID)], |call| match call.split_once(' ') {
+        Some(("StartQueryExecution", QUERY_ID)) => Some(Reply::Late(json!({ "QueryExecutionId": QUERY_ID }))),
+        Some(("GetQueryExecution", QUERY_ID)) => Some(running()),
+        _ => None,
+    });
+    assert_eq!(told, stopped(QUERY_ID));
+}
+
+#[test]
+fn ctrl_c_tells_of_a_query_that_may_still_run() {
+    let call = |operation: &str| format!("{operation} {QUERY_ID}");
+    let left = |why: &str| {
+        let error = format!("interrupted; Athena's query {QUERY_ID} could not be stopped and may still run: {why}");
+        let stop = format!("aws athena stop-query-execution --query-execution-id {QUERY_ID}");
+        (
+            vec![call("StopQueryExecution")],
+            format!("{error}\nhint: stop it by `{stop}`, with the same profile and Region\n"),
+        )
+    };
+    let told = interrupted(&[call("GetQueryExecution")], |call| match call.split_once(' ') {
+        Some(("GetQueryExecution", QUERY_ID)) => Some(running()),
+        Some(("StopQueryExecution", _)) => Some(Reply::Refused("AccessDeniedException")),
+        _ => None,
+    });
+    assert_eq!(told, left("AccessDeniedException: no"));
+    // Ctrl-C once more, since stopping takes long.
+    let told =
+        interrupted(&[call("GetQueryExecution"), call("StopQueryExecution")], |call| match call.split_once(' ') {
+            Some(("GetQueryExecution", QUERY_ID)) => Some(running()),
+            Some(("StopQueryExecution", _)) => Some(Reply::Never),
+            _ => None,
+        });
+    assert_eq!(told, left("no answer was waited for"));
+    // The same before the ID is known.
+    let twice = [call("StartQueryExecution"), call("StartQueryExecution")];
+    let (stops, told) = interrupted(&twice, |call| match call.split_once(' ') {
+        Some(("StartQueryExecution", QUERY_ID)) => Some(Reply::Never),
+        _ => None,
+    });
+    assert_eq!(stops, [""; 0]);
+    assert!(
+        told.starts_with("interrupted while a query was started; it may run, and Athena has not told its ID\nhint: "),
+        "{told}"
+    );
 }

@@ -10,6 +10,7 @@
 mod api;
 mod estimate;
 mod group;
+mod interrupt;
 mod sql;
 
 use tokio::runtime::Runtime;
@@ -19,6 +20,8 @@ use trail::summary::{Builder, Summary};
 pub use estimate::{Estimate, MIN_BYTES, Partition, USD_PER_TB};
 pub use group::Odd;
 pub use sql::{InvalidName, Name};
+
+use interrupt::Interrupt;
 
 use crate::aws::{self, Target};
 use crate::sources::Bucket;
@@ -93,6 +96,23 @@ pub enum Error {
         /// The query.
         query_id: String,
     },
+    /// Ctrl-C came while Athena worked, and the query was stopped.
+    #[error("interrupted; Athena's query {query_id} was stopped")]
+    Interrupted {
+        /// The query.
+        query_id: String,
+    },
+    /// Ctrl-C came while Athena worked, and the query could not be stopped.
+    #[error("interrupted; Athena's query {query_id} could not be stopped and may still run: {why}")]
+    NotStopped {
+        /// The query.
+        query_id: String,
+        /// What Athena says.
+        why: String,
+    },
+    /// Ctrl-C came while a query was started, and Athena has not told its ID.
+    #[error("interrupted while a query was started; it may run, and Athena has not told its ID")]
+    InterruptedStart,
     /// The answer is not what was asked for.
     #[error("Athena's query {query_id} answered what cannot be read: {why}")]
     Odd {
@@ -105,6 +125,9 @@ pub enum Error {
     /// The operating system gave no thread.
     #[error("cannot start a runtime: {0}")]
     Runtime(#[source] std::io::Error),
+    /// The operating system lets nobody listen for Ctrl-C.
+    #[error("an interrupt cannot be waited for: {0}")]
+    Signal(#[source] std::io::Error),
 }
 
 /// A query that is ready to run, and what it will cost.
@@ -194,15 +217,18 @@ impl Plan {
         &self.query
     }
 
-    /// Makes the table where it is not there, and runs the query.
+    /// Makes the table where it is not there, and runs the query. On Ctrl-C it stops what runs. From here on the process
+    /// does not end by Ctrl-C itself.
     ///
     /// # Errors
-    /// [`Error`] where Athena refuses, fails, or takes too long.
+    /// [`Error`] where Athena refuses, fails, or takes too long, and on Ctrl-C.
     pub fn run(self) -> Result<Answer, Error> {
         let mut builder = Builder::new(&self.ask.selection);
         let (mut groups, mut header) = (0, true);
         let (query_id, bytes_scanned) = self.runtime.block_on(async {
-            let calls = api::Calls { client: &self.client, ask: &self.ask };
+            // Before the first call, so that no query runs that Ctrl-C would not stop.
+            let interrupt = Interrupt::listen().map_err(Error::Signal)?;
+            let mut calls = api::Calls { client: &self.client, ask: &self.ask, interrupt };
             calls.run(&self.definition).await?;
             let done = calls.run(&self.query).await?;
             calls

@@ -1,6 +1,7 @@
 //! A running `quietus serve`, and how to call the program.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; a test fails by panicking")]
 
+pub(crate) mod athena_stub;
 pub(crate) mod moto;
 
 use std::io::{BufRead as _, BufReader};
