@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use service::{Access, Backing, Knows, Outside, ProxyTrouble, Purpose, Trouble};
+use service::{Access, Backing, Held, Knows, Outside, ProxyTrouble, Trouble};
 use zeroize::Zeroizing;
 
 pub use hsm::{Cluster, NoCluster};
@@ -57,6 +57,27 @@ impl Reached {
         let unknown = Trouble::Cluster(api::shape::key_stores::ConnectionErrorCode::ClusterNotFound);
         self.clusters.get(name).ok_or(unknown)
     }
+
+    /// Where a key is; a store of one type has no key of the other.
+    fn key<'a>(&'a self, key: &Held<'a>) -> Result<Place<'a>, Trouble> {
+        match (key.access, key.backing) {
+            (Access::Hsm { cluster, password }, Backing::Hsm { id }) => {
+                Ok(Place::Hsm(self.cluster(cluster)?, password, *id))
+            }
+            (Access::Xks { .. }, Backing::Xks { id }) => Ok(Place::Xks(id)),
+            (Access::Hsm { .. }, Backing::Xks { .. }) | (Access::Xks { .. }, Backing::Hsm { .. }) => {
+                Err(Trouble::NoSuchKey)
+            }
+        }
+    }
+}
+
+/// Where a key is.
+enum Place<'a> {
+    /// In a cluster, which opens with a password, under an ID.
+    Hsm(&'a Hsm, &'a Zeroizing<String>, [u8; 16]),
+    /// Behind the proxy that the access names, under an ID.
+    Xks(&'a str),
 }
 
 impl Outside for Reached {
@@ -104,51 +125,24 @@ impl Outside for Reached {
         }
     }
 
-    fn check_key(&self, access: Access<'_>, backing: &Backing, purpose: Purpose<'_>) -> Result<(), Trouble> {
-        match (access, backing) {
-            (Access::Hsm { cluster, password }, Backing::Hsm { id }) => self.cluster(cluster)?.check_key(password, *id),
-            (Access::Xks { .. }, Backing::Xks { id }) => self.proxies.metadata(access, id, purpose),
-            (Access::Hsm { .. }, Backing::Xks { .. }) | (Access::Xks { .. }, Backing::Hsm { .. }) => {
-                Err(Trouble::NoSuchKey)
-            }
+    fn check_key(&self, key: Held<'_>) -> Result<(), Trouble> {
+        match self.key(&key)? {
+            Place::Hsm(cluster, password, id) => cluster.check_key(password, id),
+            Place::Xks(id) => self.proxies.metadata(key.access, id, key.purpose),
         }
     }
 
-    fn seal(
-        &self,
-        access: Access<'_>,
-        backing: &Backing,
-        purpose: Purpose<'_>,
-        aad: &[u8],
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, Trouble> {
-        match (access, backing) {
-            (Access::Hsm { cluster, password }, Backing::Hsm { id }) => {
-                self.cluster(cluster)?.seal(password, *id, aad, plaintext)
-            }
-            (Access::Xks { .. }, Backing::Xks { id }) => self.proxies.encrypt(access, id, purpose, aad, plaintext),
-            (Access::Hsm { .. }, Backing::Xks { .. }) | (Access::Xks { .. }, Backing::Hsm { .. }) => {
-                Err(Trouble::NoSuchKey)
-            }
+    fn seal(&self, key: Held<'_>, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Trouble> {
+        match self.key(&key)? {
+            Place::Hsm(cluster, password, id) => cluster.seal(password, id, aad, plaintext),
+            Place::Xks(id) => self.proxies.encrypt(key.access, id, key.purpose, aad, plaintext),
         }
     }
 
-    fn open(
-        &self,
-        access: Access<'_>,
-        backing: &Backing,
-        purpose: Purpose<'_>,
-        aad: &[u8],
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, Trouble> {
-        match (access, backing) {
-            (Access::Hsm { cluster, password }, Backing::Hsm { id }) => {
-                self.cluster(cluster)?.open_sealed(password, *id, aad, sealed)
-            }
-            (Access::Xks { .. }, Backing::Xks { id }) => self.proxies.decrypt(access, id, purpose, aad, sealed),
-            (Access::Hsm { .. }, Backing::Xks { .. }) | (Access::Xks { .. }, Backing::Hsm { .. }) => {
-                Err(Trouble::NoSuchKey)
-            }
+    fn open(&self, key: Held<'_>, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+        match self.key(&key)? {
+            Place::Hsm(cluster, password, id) => cluster.open_sealed(password, id, aad, sealed),
+            Place::Xks(id) => self.proxies.decrypt(key.access, id, key.purpose, aad, sealed),
         }
     }
 }

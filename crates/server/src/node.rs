@@ -109,12 +109,7 @@ impl Node {
     /// Decides a call that may compute for long: on a thread that nobody else needs, and not too many at a time.
     async fn decide_slowly(&self, call: &Call<'_>) -> Effect {
         let _place = self.slow.acquire().await.expect("the semaphore is never closed");
-        let decide = || service::decide(&self.state.load_full(), &self.vault, call);
-        match Handle::current().runtime_flavor() {
-            RuntimeFlavor::MultiThread => block_in_place(decide),
-            // There is no other thread to go on.
-            _ => decide(),
-        }
+        aside(|| service::decide(&self.state.load_full(), &self.vault, call))
     }
 
     /// How many decisions may take long at a time: half the processors, so that the other half is there for everybody else.
@@ -127,11 +122,7 @@ impl Node {
     fn decide(&self, call: &Call<'_>) -> Effect {
         let state = self.state.load();
         let decide = || service::decide(&state, &self.vault, call);
-        if state.reaches_outside() && Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-            block_in_place(decide)
-        } else {
-            decide()
-        }
+        if state.reaches_outside() { aside(decide) } else { decide() }
     }
 
     /// Makes an effect durable, then hands out its reply; `None` where the world has changed and the call must be decided again.
@@ -162,7 +153,7 @@ impl Node {
                 }
             }
         }
-        self.note(call, &effect.uses);
+        self.note(call, effect.uses);
         Some(effect.reply)
     }
 
@@ -189,19 +180,14 @@ impl Node {
         }
     }
 
-    fn note(&self, call: &Call<'_>, uses: &[Use]) {
+    fn note(&self, call: &Call<'_>, uses: Vec<Use>) {
         if uses.is_empty() {
             return;
         }
         let state = self.state.load();
-        for used in uses {
-            let last = LastUse {
-                operation: used.operation.to_owned(),
-                at: call.now,
-                event_id: used.event_id.clone(),
-                request_id: call.request_id.to_owned(),
-            };
-            state.note_use(&used.key, &last);
+        for Use { key, operation, event_id } in uses {
+            let (operation, request_id) = (operation.to_owned(), call.request_id.to_owned());
+            state.note_use(&key, &LastUse { operation, at: call.now, event_id, request_id });
         }
     }
 
@@ -212,5 +198,13 @@ impl Node {
             batch.put = service::uses_batch(&self.state.load(), keys);
             batch.put.is_empty() || self.committer.commit_blocking(batch) == Done::Committed
         })
+    }
+}
+
+/// Does what may take long on a thread that nobody else needs meanwhile, where there are others to go on.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => block_in_place(work),
+        _ => work(),
     }
 }

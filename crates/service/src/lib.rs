@@ -32,7 +32,7 @@ mod vault;
 pub use call::{Call, Caller, CallerKind, Commit, Effect, Origin, Use};
 pub use connections::{Orphan, connections, is_connecting};
 pub use decide::{answer_elsewhere, decide, is_answered_here, refuse};
-pub use outside::{Access, Backing, Knows, Outside, ProxyTrouble, Purpose, Trouble};
+pub use outside::{Access, Backing, Held, Knows, Outside, ProxyTrouble, Purpose, Trouble};
 pub use rotation::RotationKind;
 pub use state::{
     Alias, Connection, Corrupt, Family, Import, Key, KeyStore, KeyStoreId, KeyStoreKind, LastUse, Material, Rotated,

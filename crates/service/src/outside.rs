@@ -43,6 +43,17 @@ pub struct Purpose<'a> {
     pub request_id: &'a str,
 }
 
+/// A key outside as it is used: how it is reached, which one it is, and what for.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    /// The custom key store.
+    pub access: Access<'a>,
+    /// The key in it.
+    pub backing: &'a Backing,
+    /// For whom and what.
+    pub purpose: Purpose<'a>,
+}
+
 /// A key outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backing {
@@ -271,33 +282,19 @@ pub trait Outside: Send + Sync {
     ///
     /// # Errors
     /// [`Trouble`].
-    fn check_key(&self, access: Access<'_>, backing: &Backing, purpose: Purpose<'_>) -> Result<(), Trouble>;
+    fn check_key(&self, key: Held<'_>) -> Result<(), Trouble>;
 
     /// Encrypts `plaintext` under the key outside, bound to `aad`; at most 64 bytes longer.
     ///
     /// # Errors
     /// [`Trouble`].
-    fn seal(
-        &self,
-        access: Access<'_>,
-        backing: &Backing,
-        purpose: Purpose<'_>,
-        aad: &[u8],
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, Trouble>;
+    fn seal(&self, key: Held<'_>, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Trouble>;
 
     /// Decrypts what [`Outside::seal`] made.
     ///
     /// # Errors
     /// [`Trouble`].
-    fn open(
-        &self,
-        access: Access<'_>,
-        backing: &Backing,
-        purpose: Purpose<'_>,
-        aad: &[u8],
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, Trouble>;
+    fn open(&self, key: Held<'_>, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Trouble>;
 }
 
 /// What the outside knows of a cluster.
@@ -346,22 +343,15 @@ impl Outside for Nowhere {
         Nowhere::unreachable(access)
     }
 
-    fn check_key(&self, access: Access<'_>, _: &Backing, _: Purpose<'_>) -> Result<(), Trouble> {
-        Nowhere::unreachable(access)
+    fn check_key(&self, key: Held<'_>) -> Result<(), Trouble> {
+        Nowhere::unreachable(key.access)
     }
 
-    fn seal(&self, access: Access<'_>, _: &Backing, _: Purpose<'_>, _: &[u8], _: &[u8]) -> Result<Vec<u8>, Trouble> {
-        Nowhere::unreachable(access)
+    fn seal(&self, key: Held<'_>, _: &[u8], _: &[u8]) -> Result<Vec<u8>, Trouble> {
+        Nowhere::unreachable(key.access)
     }
 
-    fn open(
-        &self,
-        access: Access<'_>,
-        _: &Backing,
-        _: Purpose<'_>,
-        _: &[u8],
-        _: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, Trouble> {
-        Nowhere::unreachable(access)
+    fn open(&self, key: Held<'_>, _: &[u8], _: &[u8]) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+        Nowhere::unreachable(key.access)
     }
 }

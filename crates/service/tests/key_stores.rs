@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use api::shape::key_stores::ConnectionErrorCode;
 use serde_json::{Value, json};
-use service::{Access, Backing, Knows, Outside, ProxyTrouble, Purpose, Trouble, Vault};
+use service::{Access, Backing, Held, Knows, Outside, ProxyTrouble, Trouble, Vault};
 use store::Store as _;
 use world::World;
 use zeroize::Zeroizing;
@@ -48,6 +48,13 @@ impl Played {
             Backing::Xks { .. } => Err(Trouble::Proxy(ProxyTrouble::KeyNotFound)),
         }
     }
+
+    /// What stands before all that a key seals.
+    fn front(&self, key: Held<'_>, aad: &[u8]) -> Result<Vec<u8>, Trouble> {
+        self.check(key.access)?;
+        self.told.lock().unwrap().push(format!("{} by {}", key.purpose.operation, key.purpose.principal));
+        Ok([self.has(key.backing)?.as_bytes(), &[0], aad].concat())
+    }
 }
 
 impl Outside for Played {
@@ -83,36 +90,19 @@ impl Outside for Played {
         Ok(())
     }
 
-    fn check_key(&self, access: Access<'_>, backing: &Backing, _: Purpose<'_>) -> Result<(), Trouble> {
-        self.check(access)?;
-        self.has(backing).map(|_| ())
+    fn check_key(&self, key: Held<'_>) -> Result<(), Trouble> {
+        self.check(key.access)?;
+        self.has(key.backing).map(|_| ())
     }
 
-    fn seal(
-        &self,
-        access: Access<'_>,
-        backing: &Backing,
-        purpose: Purpose<'_>,
-        aad: &[u8],
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, Trouble> {
-        self.check(access)?;
-        self.told.lock().unwrap().push(format!("{} by {}", purpose.operation, purpose.principal));
+    fn seal(&self, key: Held<'_>, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Trouble> {
+        let front = self.front(key, aad)?;
         assert!(aad.len() <= 8192 && plaintext.len() <= 4300, "what a proxy need not take");
-        Ok([self.has(backing)?.as_bytes(), &[0], aad, plaintext].concat())
+        Ok([&front, plaintext].concat())
     }
 
-    fn open(
-        &self,
-        access: Access<'_>,
-        backing: &Backing,
-        purpose: Purpose<'_>,
-        aad: &[u8],
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, Trouble> {
-        self.check(access)?;
-        self.told.lock().unwrap().push(format!("{} by {}", purpose.operation, purpose.principal));
-        let front = [self.has(backing)?.as_bytes(), &[0], aad].concat();
+    fn open(&self, key: Held<'_>, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Trouble> {
+        let front = self.front(key, aad)?;
         sealed.strip_prefix(front.as_slice()).map(|rest| Zeroizing::new(rest.to_vec())).ok_or(Trouble::Tampered)
     }
 }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::key_stores::{no_such_store, ours, wrong_connection};
 use crate::decide::{Asked, Change};
 use crate::fault::INVALID_CIPHERTEXT;
-use crate::outside::{Backing, Purpose, Trouble};
+use crate::outside::{Backing, Held, Outside, Purpose, Trouble};
 use crate::state::{
     Connection, Custody, Key, KeyStore, KeyStoreId, KeyStoreKind, Name, Origin, State, StoreKey, Stored,
     encode_key_store,
@@ -123,7 +123,7 @@ impl Place<'_> {
         let purpose = purpose(asked, arn);
         let made = asked.vault.with_access(&self.name, &self.stored.1, |outside, access| match &backing {
             Backing::Hsm { id } => outside.make_key(access, *id, &format!("kms {}", arn.key)),
-            Backing::Xks { .. } => outside.check_key(access, &backing, purpose),
+            Backing::Xks { .. } => outside.check_key(Held { access, backing: &backing, purpose }),
         });
         match made.map_err(ours)? {
             Ok(()) => Ok(Custody { store: self.name.2.clone(), backing }),
@@ -160,9 +160,7 @@ pub(super) fn seal(
     blob: &[u8],
 ) -> Result<Vec<u8>, Fault> {
     let (header, body) = blob.split_at_checked(HEADER_BYTES).ok_or(Fault::internal())?;
-    let sealed = reach(asked, key, custody, |reached| {
-        reached.outside.seal(reached.access, &custody.backing, reached.purpose, bound, body)
-    })?;
+    let sealed = reach(asked, key, custody, |outside, held| outside.seal(held, bound, body))?;
     Ok([header, &sealed].concat())
 }
 
@@ -175,9 +173,7 @@ pub(super) fn open(
     blob: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let (header, sealed) = blob.split_at_checked(HEADER_BYTES).ok_or(INVALID_CIPHERTEXT)?;
-    let body = reach(asked, key, custody, |reached| {
-        reached.outside.open(reached.access, &custody.backing, reached.purpose, bound, sealed)
-    })?;
+    let body = reach(asked, key, custody, |outside, held| outside.open(held, bound, sealed))?;
     Ok(Zeroizing::new([header, &body].concat()))
 }
 
@@ -186,22 +182,17 @@ pub(super) fn bound(header: &BlobHeader, context: &crypto::EncryptionContext) ->
     header.digest(context)
 }
 
-struct Reached<'a> {
-    outside: &'a dyn crate::outside::Outside,
-    access: crate::outside::Access<'a>,
-    purpose: Purpose<'a>,
-}
-
 fn reach<T>(
     asked: &Asked<'_>,
     key: &Key,
     custody: &Custody,
-    act: impl FnOnce(Reached<'_>) -> Result<T, Trouble>,
+    act: impl FnOnce(&dyn Outside, Held<'_>) -> Result<T, Trouble>,
 ) -> Result<T, Fault> {
     let name = store_of(key.arn, custody);
     let (_, store) = asked.state.key_store(&name).ok_or(Fault::internal())?;
-    let purpose = purpose(asked, key.arn);
-    let reached = asked.vault.with_access(&name, store, |outside, access| act(Reached { outside, access, purpose }));
+    let (backing, purpose) = (&custody.backing, purpose(asked, key.arn));
+    let reached =
+        asked.vault.with_access(&name, store, |outside, access| act(outside, Held { access, backing, purpose }));
     reached.map_err(ours)?.map_err(|trouble| match trouble {
         Trouble::Proxy(trouble) => Fault::new("KMSInvalidStateException", trouble.message()),
         Trouble::Tampered => INVALID_CIPHERTEXT,
