@@ -183,6 +183,26 @@ pub struct KeyMetadata {
     pub customer_master_key_spec: KeySpec,
     /// What material it has.
     pub key_spec: KeySpec,
+    /// What it computes with.
+    #[serde(flatten)]
+    pub algorithms: Algorithms,
+    /// Whether it is a multi-Region key.
+    pub multi_region: bool,
+    /// Only of multi-Region keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multi_region_configuration: Option<MultiRegionConfiguration>,
+    /// Only while PendingReplicaDeletion, in days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_deletion_window_in_days: Option<u8>,
+    /// The material that encrypts today, 64 hex digits; absent before a first import.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_key_material_id: Option<String>,
+}
+
+/// What a key computes with, as KeyMetadata and GetPublicKey tell it: one list for each usage, and only the key's own is filled.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Algorithms {
     /// Of an ENCRYPT_DECRYPT key.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub encryption_algorithms: &'static [EncryptionAlgorithm],
@@ -198,17 +218,22 @@ pub struct KeyMetadata {
     /// Of a GENERATE_VERIFY_MAC key.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub mac_algorithms: &'static [MacAlgorithm],
-    /// Whether it is a multi-Region key.
-    pub multi_region: bool,
-    /// Only of multi-Region keys.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub multi_region_configuration: Option<MultiRegionConfiguration>,
-    /// Only while PendingReplicaDeletion, in days.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pending_deletion_window_in_days: Option<u8>,
-    /// The material that encrypts today, 64 hex digits; absent before a first import.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub current_key_material_id: Option<String>,
+}
+
+impl Algorithms {
+    /// Those of a key of this spec and usage.
+    pub fn of(spec: KeySpec, usage: KeyUsage) -> Algorithms {
+        fn only<T>(is_meant: bool, algorithms: &'static [T]) -> &'static [T] {
+            if is_meant { algorithms } else { &[] }
+        }
+        Algorithms {
+            encryption_algorithms: only(usage == KeyUsage::EncryptDecrypt, spec.encryption_algorithms()),
+            signing_algorithms: only(usage == KeyUsage::SignVerify, spec.signing_algorithms()),
+            key_agreement_algorithms: only(usage == KeyUsage::KeyAgreement, spec.key_agreement_algorithms()),
+            encapsulation_algorithms: only(usage == KeyUsage::EncapsulateDecapsulate, spec.encapsulation_algorithms()),
+            mac_algorithms: only(usage == KeyUsage::GenerateVerifyMac, spec.mac_algorithms()),
+        }
+    }
 }
 
 /// The key of an external key manager that stands behind a KMS key.

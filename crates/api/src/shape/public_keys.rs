@@ -3,9 +3,8 @@
 use serde::Serialize;
 
 use super::Blob;
-use crate::{
-    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, KeyArn, KeySpec, KeyUsage, SigningAlgorithm,
-};
+use super::keys::Algorithms;
+use crate::{KeyArn, KeySpec, KeyUsage};
 
 /// The answer of GetPublicKey.
 #[derive(Debug, Serialize)]
@@ -21,16 +20,7 @@ pub struct PublicKey {
     pub key_spec: KeySpec,
     /// What it is for.
     pub key_usage: KeyUsage,
-    /// Of an ENCRYPT_DECRYPT key.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub encryption_algorithms: &'static [EncryptionAlgorithm],
-    /// Of a SIGN_VERIFY key.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub signing_algorithms: &'static [SigningAlgorithm],
-    /// Of a KEY_AGREEMENT key.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub key_agreement_algorithms: &'static [KeyAgreementAlgorithm],
-    /// Of an ENCAPSULATE_DECAPSULATE key.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub encapsulation_algorithms: &'static [EncapsulationAlgorithm],
+    /// What it computes with.
+    #[serde(flatten)]
+    pub algorithms: Algorithms,
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use api::page::Page;
 use api::shape::keys::{
-    CreateKey, KeyMetadata, ListKeys, ListedKey, MultiRegionConfiguration, MultiRegionKey, UpdateKeyDescription,
-    WithMetadata,
+    Algorithms, CreateKey, KeyMetadata, ListKeys, ListedKey, MultiRegionConfiguration, MultiRegionKey,
+    UpdateKeyDescription, WithMetadata,
 };
 use api::shape::{Epoch, OfKey};
 use api::{AccountId, Fault, KeyArn, KeyId, KeySpec, KeyUsage, Region};
@@ -145,14 +145,8 @@ pub(super) fn update_key_description(asked: &Asked<'_>) -> Result<Done, Fault> {
     Ok(Done::nothing().changing(asked.change_key(&key, &new)).about(&key.arn))
 }
 
-/// `algorithms` where the key is for `usage`.
-pub(super) fn of<T>(key: &Key, usage: KeyUsage, algorithms: &'static [T]) -> &'static [T] {
-    if key.usage == usage { algorithms } else { &[] }
-}
-
 /// What `key`, of `family`, is.
 pub(super) fn metadata(state: &Keys, key: &Key, family: Option<&Family>) -> KeyMetadata {
-    use KeyUsage::{EncapsulateDecapsulate, EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
     let deletion_date = match key.state {
         State::PendingDeletion { deletion_date } => Some(Epoch(deletion_date)),
         _ => None,
@@ -191,11 +185,7 @@ pub(super) fn metadata(state: &Keys, key: &Key, family: Option<&Family>) -> KeyM
         key_manager: "CUSTOMER",
         customer_master_key_spec: key.spec,
         key_spec: key.spec,
-        encryption_algorithms: of(key, EncryptDecrypt, key.spec.encryption_algorithms()),
-        signing_algorithms: of(key, SignVerify, key.spec.signing_algorithms()),
-        key_agreement_algorithms: of(key, KeyAgreement, key.spec.key_agreement_algorithms()),
-        encapsulation_algorithms: of(key, EncapsulateDecapsulate, key.spec.encapsulation_algorithms()),
-        mac_algorithms: of(key, GenerateVerifyMac, key.spec.mac_algorithms()),
+        algorithms: Algorithms::of(key.spec, key.usage),
         multi_region: key.multi_region,
         multi_region_configuration: family,
         pending_deletion_window_in_days: window,

@@ -1,11 +1,11 @@
 //! GetPublicKey.
 
+use api::Fault;
+use api::shape::keys::Algorithms;
 use api::shape::public_keys::PublicKey;
 use api::shape::{Blob, OfKey};
-use api::{Fault, KeyUsage};
 
 use super::cryptographic::current;
-use super::keys::of;
 use crate::authorize::Asks;
 use crate::decide::{Asked, Done};
 
@@ -24,9 +24,6 @@ pub(super) fn get_public_key(asked: &Asked<'_>) -> Result<Done, Fault> {
         customer_master_key_spec: key.spec,
         key_spec: key.spec,
         key_usage: key.usage,
-        encryption_algorithms: of(&key, KeyUsage::EncryptDecrypt, key.spec.encryption_algorithms()),
-        signing_algorithms: of(&key, KeyUsage::SignVerify, key.spec.signing_algorithms()),
-        key_agreement_algorithms: of(&key, KeyUsage::KeyAgreement, key.spec.key_agreement_algorithms()),
-        encapsulation_algorithms: of(&key, KeyUsage::EncapsulateDecapsulate, key.spec.encapsulation_algorithms()),
+        algorithms: Algorithms::of(key.spec, key.usage),
     }))
 }
