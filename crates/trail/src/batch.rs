@@ -334,32 +334,35 @@ impl From<EventId> for String {
 /// The number that a UUID in its canonical form stands for. Only that form, so that two texts never become one number.
 pub(crate) fn uuid(text: &[u8]) -> Option<u128> {
     let text: &[u8; 36] = text.try_into().ok()?;
-    let mut number = 0_u128;
-    // Wrong digits leave a trace here, which is looked at once at the end.
-    let mut trace = 0;
-    for (from, to) in [(0, 8), (9, 13), (14, 18), (19, 23), (24, 36)] {
-        trace |= u8::from(from > 0 && text[from - 1] != b'-') << 4;
-        let mut group = 0_u64;
-        for byte in &text[from..to] {
-            let digit = DIGITS[usize::from(*byte)];
-            trace |= digit;
-            group = group << 4 | u64::from(digit);
-        }
-        number = number << (4 * (to - from)) | u128::from(group);
-    }
-    (trace < 16).then_some(number)
+    let [a @ .., b'-', c, d, e, f, b'-', g, h, i, j, b'-', k, l, m, n, b'-', o, p, q, r, _, _, _, _, _, _, _, _] = text
+    else {
+        return None;
+    };
+    let eights: [&[u8; 8]; 4] =
+        [a, &[*c, *d, *e, *f, *g, *h, *i, *j], &[*k, *l, *m, *n, *o, *p, *q, *r], text.last_chunk()?];
+    let [first, second, third, fourth] = eights.map(|digits| eight_digits(*digits));
+    // Whether all are digits is looked at once.
+    let is_right = first.1 & second.1 & third.1 & fourth.1;
+    let number =
+        [first.0, second.0, third.0, fourth.0].into_iter().fold(0, |number, part| number << 32 | u128::from(part));
+    is_right.then_some(number)
 }
 
-/// What each byte stands for as a hexadecimal digit in lower case; 16 for none.
-const DIGITS: [u8; 256] = {
-    let mut digits = [16; 256];
-    let mut digit = 0;
-    while digit < 16 {
-        digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
-        digit += 1;
-    }
-    digits
-};
+/// The number that eight hexadecimal digits in lower case stand for, and whether that is what they are: all eight at a time.
+fn eight_digits(digits: [u8; 8]) -> (u32, bool) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let digits = u64::from_be_bytes(digits);
+    // `0` to `9` are 0x30 to 0x39, `a` to `f` are 0x61 to 0x66.
+    let is_letter = digits >> 6 & EACH;
+    let value = (digits & 0x0f * EACH) + 9 * is_letter;
+    let is_ten_or_more = (value + 6 * EACH) >> 4 & EACH;
+    let is_right = digits & 0xf0 * EACH == 0x30 * EACH + 0x30 * is_letter
+        && value & 0xf0 * EACH == 0
+        && is_ten_or_more == is_letter;
+    let pairs = (value | value >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    ((fours | fours >> 16) as u32, is_right)
+}
 
 #[cfg(test)]
 mod tests {
@@ -375,6 +378,20 @@ mod tests {
             "{0000000-0000-0000-0000-0000000000ff",
         ] {
             assert_eq!(uuid(text.as_bytes()), None, "{text}");
+        }
+        let right = b"01234567-89ab-cdef-0123-456789abcdef";
+        assert_eq!(uuid(right), Some(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef));
+        for at in 0..right.len() {
+            for byte in 0..=255 {
+                let mut text = *right;
+                text[at] = byte;
+                let is_right = if right[at] == b'-' { byte == b'-' } else { matches!(byte, b'0'..=b'9' | b'a'..=b'f') };
+                let number = is_right.then(|| {
+                    let digits = String::from_utf8(text.to_vec()).unwrap().replace('-', "");
+                    u128::from_str_radix(&digits, 16).unwrap()
+                });
+                assert_eq!(uuid(&text), number, "{byte} at {at}");
+            }
         }
     }
 }
