@@ -14,6 +14,9 @@ const MAX_BLOCKS: usize = 256;
 
 const BLOCK_BYTES: usize = 16;
 
+/// No text that is longer has a fingerprint.
+pub(crate) const MAX_TEXT_BYTES: usize = (MAX_BLOCKS - 1) * BLOCK_BYTES;
+
 /// A block's two words, or a fingerprint's.
 type Words = [u64; 2];
 
@@ -37,13 +40,13 @@ impl Key {
 
     /// The fingerprint of some texts in their order, and of a number that stands before them. Nothing where they are too long.
     pub(crate) fn of<const N: usize>(&self, number: u64, texts: [&[u8]; N]) -> Option<Fingerprint> {
-        // Lengths of 16 bits each: with them, and the texts filled up to whole blocks, no two inputs are the same blocks.
+        // Lengths of 16 bits each: with them, no two inputs are the same blocks.
         const { assert!(N <= 4 && MAX_BLOCKS * BLOCK_BYTES < 1 << 16) };
         let lengths = texts.iter().fold(0, |lengths, text| lengths << 16 | text.len() as u64 & 0xffff);
         let mut sum = Sum { keys: &self.0[..], sum: 0 };
         sum.add([number, lengths])?;
         for text in texts {
-            sum.text(text)?;
+            sum = sum.with(text)?;
         }
         Some(Fingerprint(split(sum.sum)))
     }
@@ -54,20 +57,33 @@ struct Sum<'k> {
     sum: u128,
 }
 
-impl Sum<'_> {
+impl<'k> Sum<'k> {
     #[inline]
-    fn text(&mut self, text: &[u8]) -> Option<()> {
+    fn with(self, text: &[u8]) -> Option<Sum<'k>> {
         let (blocks, rest) = text.as_chunks();
         let (keys, later) = self.keys.split_at_checked(blocks.len())?;
-        self.keys = later;
-        self.sum =
-            blocks.iter().zip(keys).fold(self.sum, |sum, (block, key)| sum.wrapping_add(product(words(block), key)));
-        if !rest.is_empty() {
-            let mut block = [0; BLOCK_BYTES];
-            block[..rest.len()].copy_from_slice(rest);
-            self.add(words(&block))?;
+        // In two sums, so that the processor need not wait for one product before it adds the next.
+        let (pairs, odd) = blocks.as_chunks();
+        let (key_pairs, odd_key) = keys.as_chunks();
+        let mut sums = [self.sum, 0];
+        for ([one, other], [key, other_key]) in pairs.iter().zip(key_pairs) {
+            sums[0] = sums[0].wrapping_add(product(words(one), key));
+            sums[1] = sums[1].wrapping_add(product(words(other), other_key));
         }
-        Some(())
+        let sum = sums[0].wrapping_add(sums[1]);
+        let sum = odd.iter().zip(odd_key).fold(sum, |sum, (block, key)| sum.wrapping_add(product(words(block), key)));
+        let mut sum = Sum { keys: later, sum };
+        match text.last_chunk() {
+            _ if rest.is_empty() => {}
+            // Some of it for the second time, which is less work than to fill it up.
+            Some(last) => sum.add(words(last))?,
+            None => {
+                let mut block = [0; BLOCK_BYTES];
+                block[..rest.len()].copy_from_slice(rest);
+                sum.add(words(&block))?;
+            }
+        }
+        Some(sum)
     }
 
     #[inline]
@@ -166,12 +182,16 @@ mod tests {
             let [a, b] = words[block];
             u128::from(one.wrapping_add(a)) * u128::from(other.wrapping_add(b))
         };
-        let text = *b"sixteen bytes, and some";
         let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        let sum =
-            [product(0, 7, 23), product(1, word(&text[..8]), word(&text[8..16])), product(2, word(&text[16..]), 0)];
-        let sum = sum.into_iter().fold(0, u128::wrapping_add);
-        assert_eq!(Key::own().of(7, [&text]), Some(Fingerprint([sum as u64, (sum >> 64) as u64])));
+        let is_sum = |texts: [&[u8]; 2], products: &[u128]| {
+            let sum = products.iter().copied().fold(0, u128::wrapping_add);
+            assert_eq!(Key::own().of(7, texts), Some(Fingerprint([sum as u64, (sum >> 64) as u64])));
+        };
+        let text = *b"sixteen bytes, and some";
+        let first = product(1, word(&text[..8]), word(&text[8..16]));
+        is_sum([&text[..16], b""], &[product(0, 7, 16 << 16), first]);
+        is_sum([&text, b""], &[product(0, 7, 23 << 16), first, product(2, word(&text[7..15]), word(&text[15..]))]);
+        is_sum([b"", b"few"], &[product(0, 7, 3), product(1, word(b"few"), 0)]);
     }
 
     #[test]

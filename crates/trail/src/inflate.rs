@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 /// The first bytes of every gzip member. Source: RFC 1952, 2.3.1 (the third is the only method there is, deflate).
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
+/// A header without optional fields, and the checksum and length behind the deflated data. Source: RFC 1952, 2.3.
+const HEADER_BYTES: usize = 10;
+const TRAILER_BYTES: usize = 8;
+
 /// Deflate cannot expand more than this (a zlib technical note, "maximum compression factor" 1032:1).
 const MOST_EXPANSION: usize = 1032;
 
@@ -56,12 +60,37 @@ impl Default for Inflater {
     }
 }
 
+/// What came out of a file.
+pub struct Inflated<'b> {
+    text: &'b [u8],
+    /// What the text's checksum is to be, where nobody has compared it yet.
+    checksum: Option<u32>,
+    result: Result<(), Error>,
+}
+
+impl<'b> Inflated<'b> {
+    /// The text if nothing was wrong so far, and the checksum that it is still to have. For those who go through it anyway.
+    pub(crate) fn unverified(&self) -> Option<(&'b [u8], Option<u32>)> {
+        self.result.ok().map(|()| (self.text, self.checksum))
+    }
+
+    /// The text, also where something was wrong: then it is what the members hold before the one that is broken.
+    pub fn verified(&self) -> (&'b [u8], Result<(), Error>) {
+        match self.checksum {
+            Some(checksum) if libdeflater::crc32(self.text) != checksum => (&[], Err(Error::Damaged { member: 1 })),
+            _ => (self.text, self.result),
+        }
+    }
+}
+
 impl Inflater {
     /// Inflates all gzip members of `input`, one behind the other, into at most `cap` bytes.
     ///
-    /// Returns what came out, also where something was wrong: then it is the members before the one that is broken. Zero bytes
-    /// behind the last member are padding.
-    pub fn inflate(&mut self, input: &[u8], cap: usize) -> (&[u8], Result<(), Error>) {
+    /// Zero bytes behind the last member are padding.
+    pub fn inflate(&mut self, input: &[u8], cap: usize) -> Inflated<'_> {
+        if let Some((length, checksum)) = self.only_member(input, cap) {
+            return Inflated { text: &self.buffer[..length], checksum: Some(checksum), result: Ok(()) };
+        }
         let mut rest = input;
         let mut filled = 0;
         let mut member = 0;
@@ -87,14 +116,31 @@ impl Inflater {
                 }
             }
         }
-        (&self.buffer[..filled], result)
+        Inflated { text: &self.buffer[..filled], checksum: None, result }
+    }
+
+    /// Inflates a file that is one member with the shortest header, as those of CloudTrail are. Returns how much came out, and its
+    /// checksum to be. Nothing where it is another file, or broken.
+    fn only_member(&mut self, input: &[u8], cap: usize) -> Option<(usize, u32)> {
+        let ([_, _, _, flags, ..], rest) = input.split_first_chunk::<HEADER_BYTES>()?;
+        let (deflated, trailer) = rest.split_last_chunk::<TRAILER_BYTES>()?;
+        let [c, d, e, f, length @ ..] = *trailer;
+        let bytes = u32::from_le_bytes(length) as usize;
+        if *flags != 0 || bytes > most(input, cap) || !is_all(input, length) {
+            return None;
+        }
+        if self.buffer.len() < bytes {
+            self.buffer.resize(bytes, 0);
+        }
+        let came = self.decompressor.deflate_decompress(deflated, &mut self.buffer[..bytes]).ok()?;
+        (came == bytes).then_some((bytes, u32::from_le_bytes([c, d, e, f])))
     }
 
     /// Inflates the first member of `input` to `buffer[filled..]`; returns how much of the input it took and how much came out.
     fn member(&mut self, input: &[u8], filled: usize, cap: usize, member: usize) -> Result<(usize, usize), Error> {
         // The last four bytes are the length of the last member modulo 2^32, if they are what they should be: a hint only.
         let hint = input.last_chunk().map_or(0, |length: &[u8; 4]| u32::from_le_bytes(*length) as usize);
-        let most = input.len().saturating_mul(MOST_EXPANSION).min(cap - filled);
+        let most = most(input, cap - filled);
         let mut space = hint.clamp(LEAST_BUFFER_BYTES.min(most), most);
         let length = loop {
             if self.buffer.len() < filled + space {
@@ -117,6 +163,11 @@ impl Inflater {
         let taken = member_end(input, &self.buffer[filled..filled + length]).ok_or(Error::Damaged { member })?;
         Ok((taken, length))
     }
+}
+
+/// What `input` may inflate to at most.
+fn most(input: &[u8], cap: usize) -> usize {
+    input.len().saturating_mul(MOST_EXPANSION).min(cap)
 }
 
 /// Where the member of `input` that inflates to `output` ends.
@@ -172,7 +223,7 @@ mod tests {
         let mut inflater = Inflater::default();
         let one = gzip(b"the same");
         let input = [one.clone(), one.clone(), gzip(b""), one, vec![0; 512]].concat();
-        let (output, result) = inflater.inflate(&input, CAP);
+        let (output, result) = inflater.inflate(&input, CAP).verified();
         assert_eq!((output, result), (&b"the samethe samethe same"[..], Ok(())));
     }
 
@@ -186,7 +237,7 @@ mod tests {
         let length = compressor.gzip_compress(&inner, &mut stored).unwrap();
         stored.truncate(length);
         let input = [stored, gzip(b"!")].concat();
-        let (output, result) = inflater.inflate(&input, CAP);
+        let (output, result) = inflater.inflate(&input, CAP).verified();
         assert_eq!((output, result), (&[inner, b"!".to_vec()].concat()[..], Ok(())));
     }
 
@@ -195,14 +246,14 @@ mod tests {
         let mut inflater = Inflater::default();
         let good = gzip(b"good");
         let cut = &gzip(&[7; 5000])[..15];
-        let (output, result) = inflater.inflate(&[&good, cut].concat(), CAP);
+        let (output, result) = inflater.inflate(&[&good, cut].concat(), CAP).verified();
         assert_eq!((output, result), (&b"good"[..], Err(Error::Damaged { member: 2 })));
-        let (output, result) = inflater.inflate(&[&good[..], b"tail"].concat(), CAP);
+        let (output, result) = inflater.inflate(&[&good[..], b"tail"].concat(), CAP).verified();
         assert_eq!((output, result), (&b"good"[..], Err(Error::Trailing { bytes: 4 })));
         let mut flipped = good.clone();
         flipped[12] ^= 0x10;
-        assert_eq!(inflater.inflate(&flipped, CAP).1, Err(Error::Damaged { member: 1 }));
-        assert_eq!(inflater.inflate(b"\x1f", CAP).1, Err(Error::Damaged { member: 1 }));
+        assert_eq!(inflater.inflate(&flipped, CAP).verified().1, Err(Error::Damaged { member: 1 }));
+        assert_eq!(inflater.inflate(b"\x1f", CAP).verified().1, Err(Error::Damaged { member: 1 }));
     }
 
     #[test]
@@ -210,15 +261,15 @@ mod tests {
         let mut inflater = Inflater::default();
         let bomb = gzip(&vec![0; 4 << 20]);
         assert!(bomb.len() < 8192);
-        assert_eq!(inflater.inflate(&bomb, CAP).1, Err(Error::TooLarge { cap: CAP }));
+        assert_eq!(inflater.inflate(&bomb, CAP).verified().1, Err(Error::TooLarge { cap: CAP }));
         assert!(inflater.buffer.len() <= CAP);
         let exact = gzip(&vec![0; CAP]);
-        assert_eq!(inflater.inflate(&exact, CAP).1, Ok(()));
+        assert_eq!(inflater.inflate(&exact, CAP).verified().1, Ok(()));
         // A length that lies asks for no more than deflate could make of the input.
         let mut liar = gzip(b"x");
         let at = liar.len() - 4;
         liar[at..].fill(0xff);
-        assert!(Inflater::default().inflate(&liar, usize::MAX).1.is_err());
+        assert!(Inflater::default().inflate(&liar, usize::MAX).verified().1.is_err());
     }
 
     proptest! {
@@ -226,7 +277,7 @@ mod tests {
         fn any_members_come_out_as_they_went_in(members in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2000), 1..5)) {
             let mut inflater = Inflater::default();
             let input: Vec<u8> = members.iter().flat_map(|member| gzip(member)).collect();
-            let (output, result) = inflater.inflate(&input, CAP);
+            let (output, result) = inflater.inflate(&input, CAP).verified();
             prop_assert_eq!(result, Ok(()));
             prop_assert_eq!(output, members.concat());
         }
@@ -238,7 +289,7 @@ mod tests {
             input[at] = to;
             input.truncate(cut.index(input.len()));
             let mut inflater = Inflater::default();
-            let _ = inflater.inflate(&input, CAP);
+            let _ = inflater.inflate(&input, CAP).verified();
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod scan;
 pub mod scanner;
 mod selection;
 mod shortcut;
+mod sieve;
 pub mod split;
 pub mod summary;
 pub mod tally;

@@ -28,7 +28,7 @@ use crate::usage::principal;
 /// How many of each are remembered, as powers of two.
 const HEAD_BITS: u32 = 15;
 const MIDDLE_BITS: u32 = 15;
-const TAIL_BITS: u32 = 12;
+const REST_BITS: u32 = 12;
 const KNOWN_BITS: u32 = 15;
 
 /// What was learned, for one selection.
@@ -39,13 +39,13 @@ pub(crate) struct Memory {
     /// The number of what each says about the caller or the request.
     heads: Table<u32>,
     middles: Table<u32>,
+    /// The number of each call, host and tail, to the letter, if the tail shares no member's name with the pieces before it.
+    rests: Table<u32>,
     /// What pieces say, spelt out, by number. Many a piece says the same: sessions of one role, programs of one service.
     meanings: Table<u32>,
-    /// Numbers that were given to meanings.
+    /// Numbers that were given.
     given: AtomicU32,
-    /// Tails that share no member's name with the pieces before them.
-    tails: Table<()>,
-    /// By the numbers of head and middle, and the rest to the letter.
+    /// What an event says, by its three numbers.
     known: Table<Noted>,
 }
 
@@ -58,9 +58,9 @@ impl Memory {
             key: Key::own(),
             heads: Table::new(HEAD_BITS),
             middles: Table::new(MIDDLE_BITS),
+            rests: Table::new(REST_BITS),
             meanings: Table::new(MIDDLE_BITS),
             given: AtomicU32::new(0),
-            tails: Table::new(TAIL_BITS),
             known: Table::new(KNOWN_BITS),
         }
     }
@@ -77,50 +77,68 @@ impl Memory {
     pub(crate) fn is_full(&self) -> bool {
         self.registry.is_full()
             || self.known.is_full()
-            || [&self.heads, &self.middles, &self.meanings].into_iter().any(Table::is_full)
-            || self.tails.is_full()
+            || [&self.heads, &self.middles, &self.rests, &self.meanings].into_iter().any(Table::is_full)
     }
 
-    /// The numbers of what head and middle say. Nothing where one is none to remember; else both are whole.
-    pub(crate) fn says(&self, pieces: &Pieces<'_>) -> Option<(u32, u32)> {
-        let head = self.number(&self.heads, pieces.head, head_meaning)?;
-        Some((head, self.number(&self.middles, pieces.middle, middle_meaning)?))
-    }
-
-    /// What tells a combination of pieces from any other.
-    pub(crate) fn combination(&self, (head, middle): (u32, u32), pieces: &Pieces<'_>) -> Option<Fingerprint> {
-        self.key.of(u64::from(head) << 32 | u64::from(middle), [pieces.call, pieces.host, pieces.tail])
-    }
-
-    /// What a combination says, if it was learned.
-    pub(crate) fn known(&self, combination: &Fingerprint) -> Option<Noted> {
-        self.known.get(combination).copied()
+    /// What an event of these pieces says, if that was learned.
+    pub(crate) fn known(&self, pieces: &Pieces<'_>) -> Option<Noted> {
+        // One thing at a time: then the processor looks for all three at once.
+        let fingerprints = self.fingerprints(pieces)?;
+        let [head, middle, rest] = &fingerprints;
+        let rest = self.rests.get(rest);
+        let combination = self.combination(self.says(pieces, head, middle)?, *rest?)?;
+        self.known.get(&combination).copied()
     }
 
     /// Remembers what an event of these pieces was found to say.
     pub(crate) fn learn(&self, pieces: &Pieces<'_>, noted: Noted) -> Option<()> {
-        let combination = self.combination(self.says(pieces)?, pieces)?;
-        let tail = self.key.of(0, [pieces.tail])?;
-        if self.tails.get(&tail).is_some() || is_apart(pieces.tail) {
-            self.tails.add(tail, ());
-            self.known.add(combination, noted);
-        }
+        let [head, middle, rest] = self.fingerprints(pieces)?;
+        let says = self.says(pieces, &head, &middle)?;
+        let rest = match self.rests.get(&rest) {
+            Some(number) => *number,
+            None if is_apart(pieces.tail) => *self.rests.add(rest, self.next_number())?,
+            None => return None,
+        };
+        self.known.add(self.combination(says, rest)?, noted);
         Some(())
     }
 
-    /// The number of what a piece says.
-    fn number(&self, table: &Table<u32>, piece: &[u8], meaning: fn(&Key, &[u8]) -> Option<Fingerprint>) -> Option<u32> {
-        let fingerprint = self.key.of(0, [piece])?;
-        if let Some(number) = table.get(&fingerprint) {
-            return Some(*number);
-        }
-        let meaning = meaning(self.key, piece)?;
+    fn fingerprints(&self, pieces: &Pieces<'_>) -> Option<[Fingerprint; 3]> {
+        let Pieces { head, middle, call, host, tail, .. } = pieces;
+        Some([self.key.of(0, [head])?, self.key.of(0, [middle])?, self.key.of(0, [call, host, tail])?])
+    }
+
+    /// The numbers of what head and middle say. Nothing where one is none to remember; else both are whole.
+    fn says(&self, pieces: &Pieces<'_>, head: &Fingerprint, middle: &Fingerprint) -> Option<(u32, u32)> {
+        let (known_head, known_middle) = (self.heads.get(head), self.middles.get(middle));
+        let head = match known_head {
+            Some(number) => *number,
+            None => self.number(&self.heads, *head, head_meaning(self.key, pieces.head)?)?,
+        };
+        let middle = match known_middle {
+            Some(number) => *number,
+            None => self.number(&self.middles, *middle, middle_meaning(self.key, pieces.middle)?)?,
+        };
+        Some((head, middle))
+    }
+
+    /// Remembers what a piece says. Returns its number.
+    fn number(&self, table: &Table<u32>, piece: Fingerprint, meaning: Fingerprint) -> Option<u32> {
         let number = match self.meanings.get(&meaning) {
             Some(number) => *number,
-            None => *self.meanings.add(meaning, self.given.fetch_add(1, Ordering::Relaxed))?,
+            None => *self.meanings.add(meaning, self.next_number())?,
         };
-        table.add(fingerprint, number);
+        table.add(piece, number);
         Some(number)
+    }
+
+    fn next_number(&self) -> u32 {
+        self.given.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What tells three numbers from any other three.
+    fn combination(&self, (head, middle): (u32, u32), rest: u32) -> Option<Fingerprint> {
+        self.key.of(u64::from(head) << 32 | u64::from(middle), [&rest.to_ne_bytes()])
     }
 
     /// How many heads, middles and combinations are known.

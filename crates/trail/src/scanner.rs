@@ -20,7 +20,7 @@ use memchr::memmem::Finder;
 
 use crate::batch::Filler;
 use crate::event::{self, Event};
-use crate::inflate::{self, Inflater};
+use crate::inflate::{self, Inflated, Inflater};
 use crate::memory::Memory;
 use crate::part::{Counts, Flaw, Part, Trouble};
 use crate::selection::Selection;
@@ -110,9 +110,10 @@ impl Scanner {
         let memory = learned.memory(selection);
         let content = Content::of(bytes, inflater, cap);
         filler.begin(memory.registry());
-        if let Content::Gzip(json, Ok(())) = content
+        if let Content::Gzip(inflated) = &content
             && !has_lines(name)
-            && let Some(records) = shortcut.read(json, &memory, filler)
+            && let Some((json, checksum)) = inflated.unverified()
+            && let Some(records) = shortcut.read(json, checksum, &memory, filler)
         {
             let counts = Counts { files: 1, bytes_read: bytes.len() as u64, bytes: json.len() as u64, records };
             return Part { selection: selection.clone(), counts, troubles: Vec::new(), batch: filler.finish() };
@@ -172,12 +173,9 @@ impl Needles {
 /// What the bytes of a file are.
 enum Content<'b> {
     Empty,
-    TooLarge {
-        limit: usize,
-    },
+    TooLarge { limit: usize },
     Plain(&'b [u8]),
-    /// What came out, and whether that is all.
-    Gzip(&'b [u8], Result<(), inflate::Error>),
+    Gzip(Inflated<'b>),
 }
 
 impl<'b> Content<'b> {
@@ -187,8 +185,7 @@ impl<'b> Content<'b> {
         } else if bytes.len() > cap {
             Content::TooLarge { limit: cap }
         } else if inflate::is_gzip(bytes) {
-            let (json, result) = inflater.inflate(bytes, cap);
-            Content::Gzip(json, result)
+            Content::Gzip(inflater.inflate(bytes, cap))
         } else {
             Content::Plain(bytes)
         }
@@ -219,15 +216,23 @@ impl<F: FnMut(&[u8]) -> Result<(), event::Error>> Walk<F> {
 
     /// Breaks with what kept the whole file from being read.
     fn file(&mut self, name: &Path, content: Content<'_>) -> ControlFlow<Flaw> {
-        match content {
-            Content::Empty | Content::Gzip([], Ok(())) => ControlFlow::Break(Flaw::Empty),
-            Content::TooLarge { limit } => ControlFlow::Break(Flaw::TooLarge { limit }),
-            Content::Plain(json) | Content::Gzip(json, Ok(())) => self.json(name, json),
-            Content::Gzip(json, Err(error)) => {
-                self.trouble(Flaw::Gzip(error));
-                if json.is_empty() { ControlFlow::Continue(()) } else { self.json(name, json) }
-            }
-        }
+        let json = match content {
+            Content::Empty => return ControlFlow::Break(Flaw::Empty),
+            Content::TooLarge { limit } => return ControlFlow::Break(Flaw::TooLarge { limit }),
+            Content::Plain(json) => json,
+            Content::Gzip(inflated) => match inflated.verified() {
+                ([], Ok(())) => return ControlFlow::Break(Flaw::Empty),
+                (json, Ok(())) => json,
+                (json, Err(error)) => {
+                    self.trouble(Flaw::Gzip(error));
+                    if json.is_empty() {
+                        return ControlFlow::Continue(());
+                    }
+                    json
+                }
+            },
+        };
+        self.json(name, json)
     }
 
     fn json(&mut self, name: &Path, json: &[u8]) -> ControlFlow<Flaw> {

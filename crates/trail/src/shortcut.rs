@@ -17,78 +17,131 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
+use libdeflater::Crc;
 use memchr::memmem::Finder;
-use memchr::{memchr, memchr_iter, memrchr_iter};
+use memchr::{memchr, memrchr_iter};
 
 use crate::batch::{EventId, Filler, uuid};
 use crate::event::Event;
+use crate::fingerprint::MAX_TEXT_BYTES;
 use crate::memory::Memory;
+use crate::sieve::{MAX_BLOCK_BYTES, Sieve};
 
+/// What stands before the first record.
+const OPENING: &[u8] = br#"{"Records":["#;
 /// Where one record ends and another begins; where in it that is, and its one capital letter.
 const BEGIN: &[u8] = br#"},{"eventVersion":""#;
 const BEGIN_AT: usize = 2;
 const BEGIN_V: usize = 9;
-/// What every event has, and what it says of an event of KMS.
+/// What every event has, with its one capital letter, and what it says of an event of KMS.
 const MEMBER: &[u8] = br#""eventSource""#;
+const MEMBER_S: usize = 6;
 const KMS: &[u8] = br#":"kms.amazonaws.com""#;
 
 /// What is kept from file to file.
 pub(crate) struct Shortcut {
+    sieve: Sieve,
     begin: Finder<'static>,
-    member: Finder<'static>,
     cuts: Cuts,
+    /// How long the last event's tail was: most are alike.
+    tail_bytes: usize,
 }
 
 impl Default for Shortcut {
     fn default() -> Shortcut {
         Shortcut {
+            sieve: Sieve::default(),
             begin: Finder::new(BEGIN),
-            member: Finder::new(MEMBER),
             cuts: Cuts { request: Finder::new(REQUEST), days: Days::default() },
+            tail_bytes: 0,
         }
     }
 }
 
+/// How far a file was read.
+#[derive(Default)]
+struct Progress {
+    records: u64,
+    /// What stands before is done.
+    from: usize,
+    /// Where the next record begins: there, or somewhere behind.
+    next: usize,
+}
+
 impl Shortcut {
-    /// Reads a file that came through whole (its checksum is right). Returns the number of records; nothing where the file is not in
-    /// AWS's layout, and what was filled in then is to be forgotten.
-    pub(crate) fn read(&mut self, json: &[u8], memory: &Memory, filler: &mut Filler) -> Option<u64> {
-        let body = json.trim_ascii_end().strip_prefix(br#"{"Records":["#)?.strip_suffix(b"]}")?;
+    /// Reads a file that came through whole, if it has this checksum. Returns the number of records; nothing where it has another one, or
+    /// the file is not in AWS's layout. What was filled in then is to be forgotten.
+    pub(crate) fn read(
+        &mut self,
+        json: &[u8],
+        checksum: Option<u32>,
+        memory: &Memory,
+        filler: &mut Filler,
+    ) -> Option<u64> {
+        let body = json.trim_ascii_end().strip_prefix(OPENING)?.strip_suffix(b"]}")?;
         if !body.starts_with(br#"{"eventVersion":""#) || !body.ends_with(b"}") {
             return None;
         }
-        if memchr_iter(b'\\', body).any(|at| may_spell_a_needle(&body[at..])) {
-            return None;
-        }
-        let mut records = 0;
-        // Up to where the members were found, and where the next record begins: there, or somewhere behind.
-        let (mut from, mut next) = (0, 0);
-        while let Some(ahead) = self.member.find(&body[from..]) {
-            let at = from + ahead;
-            from = at + MEMBER.len();
-            match &body[from..] {
-                // A text in a list or an object.
-                [b',' | b'}' | b']', ..] => continue,
-                [b':', b'"', ..] if body[..at].ends_with(b"Z\",") => records += 1,
-                _ => return None,
+        let mut crc = Crc::new();
+        let mut check = |bytes: &[u8]| {
+            if checksum.is_some() {
+                crc.update(bytes);
             }
-            if !body[from..].starts_with(KMS) {
-                next = from;
-                continue;
-            }
-            let start = if body[next..].starts_with(b"{") { next } else { next + last_begin(&body[next..at])? };
-            let end = match self.known(body, start..at, memory, filler) {
-                Some(end) => end,
-                None => {
-                    let end = self.end(body, at);
-                    self.learn(&body[start..end], at - start, memory, filler)?;
-                    end
+        };
+        check(OPENING);
+        let (mut progress, mut found) = (Progress::default(), Vec::new());
+        // What was read to check it is still near when it is searched, and then when it is taken apart.
+        for (number, block) in body.chunks(MAX_BLOCK_BYTES).enumerate() {
+            check(block);
+            self.sieve.sift(block, number * MAX_BLOCK_BYTES, &mut found);
+            for place in &found {
+                if may_spell_a_needle(&body[*place..]) {
+                    return None;
                 }
-            };
-            from = end;
-            next = (end + 1).min(body.len());
+                let Some(at) = place.checked_sub(MEMBER_S) else { continue };
+                if at >= progress.from && body[at..].starts_with(MEMBER) {
+                    self.source(body, at, &mut progress, memory, filler)?;
+                }
+            }
         }
-        Some(records)
+        check(&json[OPENING.len() + body.len()..]);
+        checksum.is_none_or(|checksum| crc.sum() == checksum).then_some(progress.records)
+    }
+
+    /// Looks at a place where `"eventSource"` stands, and takes the event if it is one of KMS.
+    fn source(
+        &mut self,
+        body: &[u8],
+        at: usize,
+        progress: &mut Progress,
+        memory: &Memory,
+        filler: &mut Filler,
+    ) -> Option<()> {
+        progress.from = at + MEMBER.len();
+        let value = &body[progress.from..];
+        match value {
+            // A text in a list or an object.
+            [b',' | b'}' | b']', ..] => return Some(()),
+            [b':', b'"', ..] if body[..at].ends_with(b"Z\",") => progress.records += 1,
+            _ => return None,
+        }
+        if !value.starts_with(KMS) {
+            progress.next = progress.from;
+            return Some(());
+        }
+        let next = progress.next;
+        let start = if body[next..].starts_with(b"{") { next } else { next + last_begin(&body[next..at])? };
+        let end = match self.known(body, start..at, memory, filler) {
+            Some(end) => end,
+            None => {
+                let end = self.end(body, at);
+                self.learn(&body[start..end], at - start, memory, filler)?;
+                end
+            }
+        };
+        progress.from = end;
+        progress.next = (end + 1).min(body.len());
+        Some(())
     }
 
     /// Where a record ends of which `from` is a part.
@@ -97,15 +150,16 @@ impl Shortcut {
     }
 
     /// Takes an event whose pieces are all known; the range is what stands before its event source. Returns where it ends.
-    ///
-    /// Its end is not looked for before it is sure that the pieces up to its tail are whole, and so of one record.
     fn known(&mut self, body: &[u8], before: Range<usize>, memory: &Memory, filler: &mut Filler) -> Option<usize> {
         let mut pieces = self.cuts.cut(&body[before.start..], before.len())?;
-        let says = memory.says(&pieces)?;
         let tail = body.len() - pieces.tail.len();
-        let end = self.end(body, tail);
+        // Where an event may end, it does, if its tail is known.
+        let likely = tail + self.tail_bytes;
+        let is_end = self.tail_bytes > 0 && body.get(likely - 1..).is_some_and(|rest| rest.starts_with(BEGIN));
+        let end = if is_end { likely } else { self.end(body, tail) };
+        self.tail_bytes = end - tail;
         pieces.tail = &body[tail..end];
-        let noted = memory.known(&memory.combination(says, &pieces)?)?;
+        let noted = memory.known(&pieces)?;
         filler.note(noted, pieces.at, Some(EventId::Uuid(pieces.id.to_le_bytes())), memory.selection());
         Some(end)
     }
@@ -183,7 +237,9 @@ impl Cuts {
         let (address, rest) = rest.split_at(memchr(b'"', rest)?);
         let is_numeric = address.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'));
         let rest = rest.strip_prefix(b"\",")?;
-        let (middle, rest) = rest.split_at(self.request.find(rest)?);
+        // A middle that is longer is never known.
+        let near = &rest[..rest.len().min(MAX_TEXT_BYTES)];
+        let (middle, rest) = rest.split_at(self.request.find(near)?);
         let (request, rest) = rest[REQUEST.len()..].split_first_chunk::<UUID_BYTES>()?;
         let (id, rest) = rest.strip_prefix(EVENT)?.split_first_chunk::<UUID_BYTES>()?;
         let tail = rest.strip_prefix(b"\",")?;
@@ -249,7 +305,7 @@ mod tests {
         let json = format!(r#"{{"Records":[{}]}}"#, records.join(","));
         let mut filler = Filler::default();
         filler.begin(memory.registry());
-        let records = Shortcut::default().read(json.as_bytes(), memory, &mut filler)?;
+        let records = Shortcut::default().read(json.as_bytes(), None, memory, &mut filler)?;
         Some((records, memory.sizes()[2]))
     }
 
