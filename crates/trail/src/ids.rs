@@ -9,6 +9,9 @@ const MAX_SLOTS: usize = 1 << 20;
 /// Slots of the table when it is made.
 const LEAST_SLOTS: usize = 1 << 10;
 
+/// How much larger it becomes when it is full: in few steps, since in each one every number is placed anew.
+const GROWTH: usize = 8;
+
 /// How many parts of the settled list the directory tells apart, as a power of two.
 const DIRECTORY_BITS: u32 = 16;
 
@@ -60,7 +63,7 @@ impl Ids {
         if self.slots.len() >= MAX_SLOTS {
             return self.settle();
         }
-        let larger = (self.slots.len() * 2).max(LEAST_SLOTS);
+        let larger = (self.slots.len() * GROWTH).clamp(LEAST_SLOTS, MAX_SLOTS);
         let old = std::mem::replace(&mut self.slots, vec![FREE; larger]);
         for id in old.into_iter().filter(|id| *id != FREE) {
             place(&mut self.slots, id);

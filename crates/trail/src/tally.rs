@@ -142,12 +142,14 @@ pub struct Totals {
 #[derive(Debug)]
 pub(crate) struct Tally {
     selection: Selection,
-    rows: Vec<Counted>,
+    rows: Rows,
     index: HashMap<Arc<Identity>, u32, RandomState>,
     /// Whose numbers the last batch spoke in.
     registry: Arc<Registry>,
-    /// Where what it says is counted, by its numbers.
-    met: Vec<Option<Met>>,
+    /// Where what it says is counted, by its numbers: the row, [`SEVERAL`] or [`UNMET`].
+    met: Vec<u32>,
+    /// Where what is not in exactly one row is counted.
+    several: HashMap<u32, Several>,
     ids: Ids,
     other_ids: HashSet<Box<str>>,
     activity: BTreeMap<Place, BTreeMap<i32, u64>>,
@@ -155,12 +157,16 @@ pub(crate) struct Tally {
     max_rows: usize,
 }
 
+/// What it says has no place yet.
+const UNMET: u32 = u32::MAX;
+/// What it says is counted in [`Tally::several`].
+const SEVERAL: u32 = u32::MAX - 1;
+
 /// Where events that say the same are counted.
 #[derive(Debug)]
-struct Met {
+struct Several {
     /// Rows, each once: one event counts once in a row, also where it is about the same key twice.
-    first: u32,
-    others: Box<[u32]>,
+    rows: Box<[u32]>,
     /// How many of its keys are in rows whose dependents are folded.
     folded: u64,
 }
@@ -170,10 +176,11 @@ impl Tally {
     pub(crate) fn new(selection: &Selection) -> Tally {
         Tally {
             selection: selection.clone(),
-            rows: Vec::new(),
+            rows: Rows::default(),
             index: HashMap::default(),
             registry: Arc::default(),
             met: Vec::new(),
+            several: HashMap::new(),
             ids: Ids::default(),
             other_ids: HashSet::new(),
             activity: BTreeMap::new(),
@@ -200,6 +207,7 @@ impl Tally {
         if !Arc::ptr_eq(&self.registry, &batch.registry) {
             self.registry = batch.registry;
             self.met.clear();
+            self.several.clear();
         }
         // One thing at a time: then the processor looks for many an ID at once.
         let is_new = |event: &Kept| event.id.as_ref().is_none_or(|id| self.is_new(id));
@@ -210,13 +218,17 @@ impl Tally {
                 continue;
             }
             let number = event.statement as usize;
-            if self.met.get(number).is_none_or(Option::is_none) {
+            if self.met.get(number).is_none_or(|row| *row == UNMET) {
                 self.meet(event);
             }
-            let Some(Met { first, others, folded }) = &self.met[number] else { continue };
-            self.rows[*first as usize].count(event.at);
-            others.iter().for_each(|row| self.rows[*row as usize].count(event.at));
-            self.totals.folded += folded;
+            match self.met[number] {
+                SEVERAL => {
+                    let Several { rows, folded } = &self.several[&event.statement];
+                    rows.iter().for_each(|row| self.rows.count(*row, event.at));
+                    self.totals.folded += folded;
+                }
+                row => self.rows.count(row, event.at),
+            }
         }
     }
 
@@ -233,10 +245,15 @@ impl Tally {
         }
         let number = event.statement as usize;
         if number >= self.met.len() {
-            self.met.resize_with(number + 1, || None);
+            self.met.resize(number + 1, UNMET);
         }
-        self.met[number] =
-            rows.split_first().map(|(first, others)| Met { first: *first, others: others.into(), folded });
+        self.met[number] = match rows[..] {
+            [row] if folded == 0 => row,
+            _ => {
+                self.several.insert(event.statement, Several { rows: rows.into(), folded });
+                SEVERAL
+            }
+        };
     }
 
     /// Takes events that say the same and were counted elsewhere, each ID once: `event` is the first of them.
@@ -257,7 +274,7 @@ impl Tally {
             }
             let (place, is_folded) = self.make_place(&RowOf::of(&usage, part), event.event_time);
             if !counted.contains(&place) {
-                self.rows[place as usize].count_alike(event.event_time, alike);
+                self.rows.count_alike(place, event.event_time, alike);
                 counted.push(place);
             }
             self.totals.folded += if is_folded { alike.count } else { 0 };
@@ -281,10 +298,10 @@ impl Tally {
         }
         let next = u32::try_from(self.rows.len()).expect("a table of rows is folded long before");
         let place = *self.index.entry(identity).or_insert_with_key(|identity| {
-            self.rows.push(Counted::new(identity, at));
+            self.rows.push(identity, at);
             next
         });
-        let manners = &mut self.rows[place as usize].manners;
+        let manners = &mut self.rows.told[place as usize].manners;
         if !manners.contains(&row_of.manner) {
             manners.push(row_of.manner.clone());
         }
@@ -295,19 +312,21 @@ impl Tally {
     pub(crate) fn finish(self) -> Totals {
         let mut totals = self.totals;
         let aliased: HashSet<&String> = totals.aliases.values().flatten().collect();
-        drop(self.index);
-        let mut all = self.rows;
-        all.sort_unstable_by(|one, other| one.identity.cmp(&other.identity));
-        for counted in all {
-            let (is_selected, may_be) = match &counted.identity.key {
+        // Who else holds what rows are told by: without them it is moved, not copied.
+        drop((self.index, self.registry, self.several));
+        let Rows { told, counts } = self.rows;
+        let mut all: Vec<(Told, Count)> = told.into_iter().zip(counts).collect();
+        all.sort_unstable_by(|(one, _), (other, _)| one.identity.cmp(&other.identity));
+        for (told, count) in all {
+            let (is_selected, may_be) = match &told.identity.key {
                 KeyName::Arn(arn) => (self.selection.wants_key(arn) || aliased.contains(arn), false),
                 KeyName::Alias(alias) => (self.selection.wants_alias(alias), true),
                 KeyName::Unknown => (false, true),
             };
             if is_selected {
-                totals.rows.push(counted.finish());
+                totals.rows.push(told.finish(count));
             } else if may_be {
-                totals.unattributed.push(counted.finish());
+                totals.unattributed.push(told.finish(count));
             }
         }
         drop(aliased);
@@ -320,48 +339,73 @@ impl Tally {
     }
 }
 
-/// A row that is being counted.
+/// The rows that are being counted. What changes with every event is apart from the rest, so that it is near.
+#[derive(Debug, Default)]
+struct Rows {
+    told: Vec<Told>,
+    counts: Vec<Count>,
+}
+
+/// What tells a row from others, and what seldom changes.
 #[derive(Debug)]
-struct Counted {
+struct Told {
     identity: Arc<Identity>,
-    count: u64,
-    first: Timestamp,
-    last: Timestamp,
     manners: Vec<Manner>,
+    /// In no order, some more than once.
     hours: Vec<i32>,
 }
 
-impl Counted {
-    fn new(identity: &Arc<Identity>, at: Timestamp) -> Counted {
-        let identity = Arc::clone(identity);
-        Counted { identity, count: 0, first: at, last: at, manners: Vec::new(), hours: Vec::new() }
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+    /// The hour that was noted last.
+    hour: Option<i32>,
+}
+
+impl Rows {
+    fn len(&self) -> usize {
+        self.told.len()
     }
 
-    fn count(&mut self, at: Timestamp) {
-        self.count += 1;
-        self.first = self.first.min(at);
-        self.last = self.last.max(at);
-        let hour = hour(at);
-        if self.hours.last() != Some(&hour) {
-            if self.hours.len() == self.hours.capacity() {
-                self.hours.sort_unstable();
-                self.hours.dedup();
+    fn push(&mut self, identity: &Arc<Identity>, at: Timestamp) {
+        self.told.push(Told { identity: Arc::clone(identity), manners: Vec::new(), hours: Vec::new() });
+        self.counts.push(Count { count: 0, first: at, last: at, hour: None });
+    }
+
+    fn count(&mut self, row: u32, at: Timestamp) {
+        let count = &mut self.counts[row as usize];
+        count.count += 1;
+        count.first = count.first.min(at);
+        count.last = count.last.max(at);
+        let hour = Some(hour(at));
+        if count.hour != hour {
+            count.hour = hour;
+            let hours = &mut self.told[row as usize].hours;
+            if hours.len() == hours.capacity() {
+                hours.sort_unstable();
+                hours.dedup();
             }
-            self.hours.push(hour);
+            hours.extend(hour);
         }
     }
 
-    fn count_alike(&mut self, first: Timestamp, alike: &Alike) {
-        self.count += alike.count;
-        self.first = self.first.min(first);
-        self.last = self.last.max(alike.last);
-        self.hours.extend([hour(first), hour(alike.last)]);
+    fn count_alike(&mut self, row: u32, first: Timestamp, alike: &Alike) {
+        let count = &mut self.counts[row as usize];
+        count.count += alike.count;
+        count.first = count.first.min(first);
+        count.last = count.last.max(alike.last);
+        self.told[row as usize].hours.extend([hour(first), hour(alike.last)]);
     }
+}
 
-    fn finish(mut self) -> Row {
+impl Told {
+    fn finish(mut self, count: Count) -> Row {
         self.hours.sort_unstable();
         self.hours.dedup();
-        let Counted { identity, count, first, last, manners, hours } = self;
+        let Told { identity, manners, hours } = self;
+        let Count { count, first, last, .. } = count;
         let Identity { key, principal, event_name, error_code, dependents } = Arc::unwrap_or_clone(identity);
         let key = match key {
             KeyName::Arn(name) | KeyName::Alias(name) => name,
