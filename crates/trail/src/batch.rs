@@ -353,11 +353,11 @@ fn eight_digits(digits: [u8; 8]) -> (u32, bool) {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let digits = u64::from_be_bytes(digits);
     // `0` to `9` are 0x30 to 0x39, `a` to `f` are 0x61 to 0x66.
-    let is_letter = digits >> 6 & EACH;
-    let value = (digits & 0x0f * EACH) + 9 * is_letter;
-    let is_ten_or_more = (value + 6 * EACH) >> 4 & EACH;
-    let is_right = digits & 0xf0 * EACH == 0x30 * EACH + 0x30 * is_letter
-        && value & 0xf0 * EACH == 0
+    let is_letter = (digits >> 6) & EACH;
+    let value = (digits & (0x0f * EACH)) + 9 * is_letter;
+    let is_ten_or_more = ((value + 6 * EACH) >> 4) & EACH;
+    let is_right = digits & (0xf0 * EACH) == 0x30 * EACH + 0x30 * is_letter
+        && value & (0xf0 * EACH) == 0
         && is_ten_or_more == is_letter;
     let pairs = (value | value >> 4) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;

@@ -19,7 +19,7 @@ pub use crate::summary::{Gap, Summary, Why};
 
 /// Files read between two reports of progress: at most so many, and no further one when they have so many bytes. The parts of two
 /// such chunks are in memory.
-const CHUNK_FILES: usize = 64;
+const CHUNK_FILES: usize = 128;
 const CHUNK_BYTES: u64 = 32 << 20;
 
 /// Why a scan could not begin.

@@ -10,7 +10,7 @@
 //! (a, c, k, m, n, o), `\u007` (s, w, z) or `\u002` (the dot). The short way is [`crate::shortcut`]'s: for files that came through whole
 //! and are as AWS writes them, which are nearly all.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::mem;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -30,6 +30,9 @@ use crate::split::{self, Outline};
 /// The most that one file may hold, as it is stored and inflated. CloudTrail's own files are a thousand times smaller; exports may
 /// not be.
 pub const MAX_FILE_BYTES: usize = 1 << 30;
+
+/// Room for the first read of the first file.
+const LEAST_READ_BYTES: usize = 256 * 1024;
 
 /// What reads one file after another: buffers that stay as large as the largest file so far.
 #[derive(Default)]
@@ -97,10 +100,8 @@ impl Scanner {
     /// Where it cannot be read.
     pub fn scan_from(&mut self, name: &Path, from: impl io::Read, selection: &Selection) -> io::Result<Part> {
         let mut stored = mem::take(&mut self.stored);
-        stored.clear();
         // One byte more than is allowed tells that the file is too large, whatever its length was when it was found.
-        let part =
-            from.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut stored).map(|_| self.scan(name, &stored, selection));
+        let part = read_up_to(MAX_FILE_BYTES + 1, from, &mut stored).map(|bytes| self.scan(name, bytes, selection));
         self.stored = stored;
         part
     }
@@ -146,6 +147,24 @@ impl Scanner {
             Walk::of(name.as_ref(), bytes.len(), Content::of(bytes, &mut self.inflater, MAX_FILE_BYTES), each);
         (counts, troubles)
     }
+}
+
+/// Reads to the end, or so many bytes, into a buffer that stays as large as the largest file so far: in few calls, where `read_to_end`
+/// begins with small ones each time.
+fn read_up_to(limit: usize, mut from: impl io::Read, buffer: &mut Vec<u8>) -> io::Result<&[u8]> {
+    let mut filled = 0;
+    while filled < limit {
+        if filled == buffer.len() {
+            buffer.resize((2 * filled).clamp(LEAST_READ_BYTES, limit), 0);
+        }
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(&buffer[..filled.min(limit)])
 }
 
 /// Whether each line is a value of its own, so that a broken line does not hide the next: `.jsonl`, `.ndjson`, also with `.gz`.
@@ -325,6 +344,33 @@ mod tests {
         };
         assert!(read(14).is_empty());
         assert!(matches!(read(13)[0].why, Flaw::TooLarge { limit: 13 }));
+    }
+
+    #[test]
+    fn a_file_as_aws_writes_it_with_a_wrong_checksum_or_length_says_nothing() {
+        let record = concat!(
+            r#"{"eventVersion":"1.11","userIdentity":{"arn":"a"},"eventTime":"2026-01-02T03:04:05Z","#,
+            r#""eventSource":"kms.amazonaws.com","eventName":"Decrypt"}"#
+        );
+        let json = format!(r#"{{"Records":[{record}]}}"#);
+        let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
+        let mut gzip = vec![0; compressor.gzip_compress_bound(json.len())];
+        let length = compressor.gzip_compress(json.as_bytes(), &mut gzip).unwrap();
+        gzip.truncate(length);
+        let scan = |bytes: &[u8]| Scanner::default().scan("x.json.gz", bytes, &Selection::all());
+        assert_eq!((scan(&gzip).batch.kms_records, scan(&gzip).troubles.len()), (1, 0));
+        for at in length - 8..length {
+            let mut broken = gzip.clone();
+            broken[at] ^= 1;
+            let part = scan(&broken);
+            assert!(matches!(
+                part.troubles[..],
+                [Trouble { why: Flaw::Gzip(inflate::Error::Damaged { member: 1 }), .. }]
+            ));
+            assert_eq!((part.batch.kms_records, part.batch.events.len(), part.counts.records), (0, 0, 0));
+        }
+        let twice = scan(&[&gzip[..], &gzip].concat());
+        assert_eq!((twice.batch.kms_records, twice.troubles.len()), (2, 0));
     }
 
     #[test]

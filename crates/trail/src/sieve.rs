@@ -78,8 +78,8 @@ fn holds_any<S: Simd>(simd: S, run: &[u8]) -> bool {
     for bytes in run.chunks_exact(S::u8s::LEN) {
         let bytes = S::u8s::from_slice(simd, bytes);
         let lanes: S::u16s = bytes.bitcast();
-        is_source = is_source | lanes.simd_eq(one) | lanes.simd_eq(other);
-        is_escape = is_escape | bytes.simd_eq(backslash);
+        is_source |= lanes.simd_eq(one) | lanes.simd_eq(other);
+        is_escape |= bytes.simd_eq(backslash);
     }
     is_source.any_true() | is_escape.any_true()
 }
