@@ -118,18 +118,17 @@ impl Registry {
 
     /// What `event`, an event of KMS, says.
     fn noted(&self, event: &Event<'_>, selection: &Selection) -> Noted {
-        let usage = Usage::of(event);
+        let mut usage = Usage::of(event);
+        let keys = std::mem::take(&mut usage.keys);
         let account = event.recipient_account_id.as_deref().or(event.user_identity.account_id.as_deref());
         let place = (
             account.unwrap_or_default().to_owned(),
             event.aws_region.as_deref().unwrap_or_default().to_owned(),
             event.read_only.unwrap_or_default(),
         );
-        let kept = usage.keys.iter().filter(|part| keeps(selection, part));
-        let statement = Statement {
-            rows: kept.map(|part| RowOf::of(&usage, part)).collect(),
-            aliases: usage.keys.iter().filter_map(|part| noted_alias(selection, part)).collect(),
-        };
+        let aliases = keys.iter().filter_map(|part| noted_alias(selection, part)).collect();
+        let kept = keys.into_iter().filter(|part| keeps(selection, part));
+        let statement = Statement { rows: kept.map(|part| RowOf::of(&usage, part)).collect(), aliases };
         Noted {
             is_kept: !statement.rows.is_empty(),
             has_aliases: !statement.aliases.is_empty(),
@@ -222,14 +221,15 @@ impl Filler {
 }
 
 impl RowOf {
-    pub(crate) fn of(usage: &Usage<'_>, part: &KeyUse) -> RowOf {
+    /// The row of one of an event's keys.
+    pub(crate) fn of(usage: &Usage<'_>, part: KeyUse) -> RowOf {
         RowOf {
             identity: Arc::new(Identity {
-                key: part.key.clone(),
+                key: part.key,
                 principal: usage.caller.principal.to_string(),
                 event_name: usage.event_name.to_owned(),
                 error_code: usage.error_code.map(str::to_owned),
-                dependents: part.dependents.clone(),
+                dependents: part.dependents,
             }),
             manner: Manner {
                 class: part.class,

@@ -156,7 +156,7 @@ const MIDDLE_MEMBERS: [&str; 6] =
 /// What a head says about the caller, if it is well-formed.
 fn head_meaning(key: &Key, head: &[u8]) -> Option<Fingerprint> {
     let whole = [head, LEAST].concat();
-    let Head { user_identity: identity, .. } = serde_json::from_slice(&whole).ok()?;
+    let Head { user_identity: identity, .. } = read(&whole)?;
     let identity = identity.unwrap_or_default();
     let (invoked_by, account) = (identity.invoked_by.as_deref(), identity.account_id.as_deref());
     let texts = [&principal(&identity), invoked_by.unwrap_or_default(), account.unwrap_or_default()];
@@ -207,7 +207,7 @@ const LEAST_MEMBERS: usize = 3;
 /// The members of `whole`, one JSON object, if they are of these names, but for the last ones, which are [`LEAST`]'s. If they are, the ones
 /// before are whole, as in [`Head`].
 fn members<'w>(whole: &'w [u8], names: &[&str]) -> Option<Vec<(&'w str, &'w RawValue)>> {
-    let Members(mut found) = serde_json::from_slice(whole).ok()?;
+    let Members(mut found) = read(whole)?;
     let least = found.split_off(found.len().checked_sub(LEAST_MEMBERS)?);
     let is_right = least.iter().map(|(name, _)| *name).eq(["eventTime", "eventSource", "eventName"])
         && found.iter().all(|(name, _)| names.contains(name));
@@ -218,8 +218,12 @@ fn members<'w>(whole: &'w [u8], names: &[&str]) -> Option<Vec<(&'w str, &'w RawV
 fn is_apart(tail: &[u8]) -> bool {
     let others = [&HEAD_MEMBERS[..], &MIDDLE_MEMBERS].concat();
     let whole = [b"{", tail].concat();
-    let members = serde_json::from_slice(&whole);
-    members.is_ok_and(|Members(members)| !members.iter().any(|(name, _)| others.contains(name)))
+    read(&whole).is_some_and(|Members(members)| !members.iter().any(|(name, _)| others.contains(name)))
+}
+
+/// Reads JSON. Text that is checked as a whole need not be checked piece by piece.
+fn read<'w, T: Deserialize<'w>>(whole: &'w [u8]) -> Option<T> {
+    serde_json::from_str(std::str::from_utf8(whole).ok()?).ok()
 }
 
 /// The members of an object, as they are spelt; names with escapes are refused.

@@ -263,13 +263,14 @@ impl Tally {
         if alike.count == 0 || !self.selection.holds(event.event_time) {
             return;
         }
-        let usage = Usage::of(event);
-        for (alias, key) in usage.keys.iter().filter_map(|part| noted_alias(&self.selection, part)) {
+        let mut usage = Usage::of(event);
+        let keys = std::mem::take(&mut usage.keys);
+        for (alias, key) in keys.iter().filter_map(|part| noted_alias(&self.selection, part)) {
             self.totals.aliases.entry(alias).or_default().insert(key);
         }
         let mut counted: Vec<u32> = Vec::new();
-        for part in &usage.keys {
-            if !keeps(&self.selection, part) {
+        for part in keys {
+            if !keeps(&self.selection, &part) {
                 continue;
             }
             let (place, is_folded) = self.make_place(&RowOf::of(&usage, part), event.event_time);
