@@ -13,7 +13,7 @@ use clap::Parser;
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
     /// Files to make.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 1200)]
     files: usize,
     /// Records in each.
     #[arg(long, default_value_t = 2000)]
