@@ -145,6 +145,23 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_across_two_blocks_is_found_once() {
+        let needle = b"\"eventSource\"";
+        for at in MAX_BLOCK_BYTES - needle.len()..=MAX_BLOCK_BYTES {
+            let mut text = vec![b' '; MAX_BLOCK_BYTES + 99];
+            text[at..at + needle.len()].copy_from_slice(needle);
+            for sieve in sieves() {
+                let (mut all, mut found) = (Vec::new(), Vec::new());
+                for (number, block) in text.chunks(MAX_BLOCK_BYTES).enumerate() {
+                    sieve.sift(block, number * MAX_BLOCK_BYTES, &mut found);
+                    all.extend_from_slice(&found);
+                }
+                assert_eq!(all, [at + 6]);
+            }
+        }
+    }
+
+    #[test]
     fn ones_are_told_from_the_lowest() {
         assert_eq!(ones(0).count(), 0);
         assert_eq!(ones(1 << 63 | 0b1010).collect::<Vec<_>>(), [1, 3, 63]);
