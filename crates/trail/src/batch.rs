@@ -340,15 +340,18 @@ pub(crate) fn uuid(text: &[u8]) -> Option<u128> {
     };
     let eights: [&[u8; 8]; 4] =
         [a, &[*c, *d, *e, *f, *g, *h, *i, *j], &[*k, *l, *m, *n, *o, *p, *q, *r], text.last_chunk()?];
-    let [first, second, third, fourth] = eights.map(|digits| eight_digits(*digits));
-    // Whether all are digits is looked at once.
-    let is_right = first.1 & second.1 & third.1 & fourth.1;
-    let number =
-        [first.0, second.0, third.0, fourth.0].into_iter().fold(0, |number, part| number << 32 | u128::from(part));
+    let (mut number, mut is_right) = (0, true);
+    for eight in eights {
+        let (part, is_digits) = eight_digits(*eight);
+        number = number << 32 | u128::from(part);
+        // Whether all are digits is looked at once.
+        is_right &= is_digits;
+    }
     is_right.then_some(number)
 }
 
 /// The number that eight hexadecimal digits in lower case stand for, and whether that is what they are: all eight at a time.
+#[inline]
 fn eight_digits(digits: [u8; 8]) -> (u32, bool) {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let digits = u64::from_be_bytes(digits);

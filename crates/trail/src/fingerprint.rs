@@ -18,7 +18,7 @@ const BLOCK_BYTES: usize = 16;
 pub(crate) const MAX_TEXT_BYTES: usize = (MAX_BLOCKS - 1) * BLOCK_BYTES;
 
 /// A block's two words, or a fingerprint's.
-type Words = [u64; 2];
+pub(crate) type Words = [u64; 2];
 
 /// Two words for each block. INVARIANT: drawn once, from the system's source of randomness.
 pub(crate) struct Key(Box<[Words; MAX_BLOCKS]>);
@@ -46,9 +46,16 @@ impl Key {
         let mut sum = Sum { keys: &self.0[..], sum: 0 };
         sum.add([number, lengths])?;
         for text in texts {
-            sum = sum.with(text)?;
+            if !text.is_empty() {
+                sum = sum.with(text)?;
+            }
         }
         Some(Fingerprint(split(sum.sum)))
+    }
+
+    /// The fingerprint of two numbers. Not to be compared with those of texts.
+    pub(crate) fn of_numbers(&self, numbers: Words) -> Fingerprint {
+        Fingerprint(split(product(numbers, &self.0[0])))
     }
 }
 
@@ -187,6 +194,7 @@ mod tests {
             let sum = products.iter().copied().fold(0, u128::wrapping_add);
             assert_eq!(Key::own().of(7, texts), Some(Fingerprint([sum as u64, (sum >> 64) as u64])));
         };
+        assert_eq!(Key::own().of_numbers([7, 8]), Fingerprint(split(product(0, 7, 8))));
         let text = *b"sixteen bytes, and some";
         let first = product(1, word(&text[..8]), word(&text[8..16]));
         is_sum([&text[..16], b""], &[product(0, 7, 16 << 16), first]);

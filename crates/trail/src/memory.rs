@@ -86,7 +86,7 @@ impl Memory {
         let fingerprints = self.fingerprints(pieces)?;
         let [head, middle, rest] = &fingerprints;
         let rest = self.rests.get(rest);
-        let combination = self.combination(self.says(pieces, head, middle)?, *rest?)?;
+        let combination = self.combination(self.says(pieces, head, middle)?, *rest?);
         self.known.get(&combination).copied()
     }
 
@@ -99,7 +99,7 @@ impl Memory {
             None if is_apart(pieces.tail) => *self.rests.add(rest, self.next_number())?,
             None => return None,
         };
-        self.known.add(self.combination(says, rest)?, noted);
+        self.known.add(self.combination(says, rest), noted);
         Some(())
     }
 
@@ -137,8 +137,8 @@ impl Memory {
     }
 
     /// What tells three numbers from any other three.
-    fn combination(&self, (head, middle): (u32, u32), rest: u32) -> Option<Fingerprint> {
-        self.key.of(u64::from(head) << 32 | u64::from(middle), [&rest.to_ne_bytes()])
+    fn combination(&self, (head, middle): (u32, u32), rest: u32) -> Fingerprint {
+        self.key.of_numbers([u64::from(head) << 32 | u64::from(middle), rest.into()])
     }
 
     /// How many heads, middles and combinations are known.
