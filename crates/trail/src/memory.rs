@@ -8,7 +8,7 @@
 //! with names that no other piece has ([`members`]), so it is well-formed wherever it stands. A tail, and the names before the
 //! middle, are remembered only from a whole record that was parsed; what they are behind such a head and middle, they are behind
 //! every other that says the same. What lies between the pieces (time, source, address, two IDs) is compared to the letter, or has
-//! a form that is checked.
+//! a form that is checked. All this is a property of the text, so it holds as well if the file that it is from proves to be damaged.
 
 use std::fmt;
 use std::sync::Arc;

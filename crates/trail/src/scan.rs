@@ -80,6 +80,8 @@ pub fn read(found: Found, selection: &Selection, progress: &mut dyn FnMut(&Progr
     add(&mut builder, read);
     state.done = builder.counts();
     progress(&state);
+    // What the scanners learned is what rows are told by.
+    drop(scanners);
     builder.finish()
 }
 

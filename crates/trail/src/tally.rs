@@ -313,7 +313,7 @@ impl Tally {
     pub(crate) fn finish(self) -> Totals {
         let mut totals = self.totals;
         let aliased: HashSet<&String> = totals.aliases.values().flatten().collect();
-        // Who else holds what rows are told by: without them it is moved, not copied.
+        // These hold what rows are told by as well: without them, and without scanners, it is moved, not copied.
         drop((self.index, self.registry, self.several));
         let Rows { told, counts } = self.rows;
         let mut all: Vec<(Told, Count)> = told.into_iter().zip(counts).collect();
