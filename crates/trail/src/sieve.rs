@@ -11,12 +11,8 @@ const LANES: [[u8; 2]; 2] = [*b"tS", *b"So"];
 const CAPITAL: u8 = b'S';
 const BACKSLASH: u8 = b'\\';
 
-/// Vectors that are looked at together: something is in about one out of ten such runs.
-const VECTORS: usize = 4;
-
-/// The longest and the shortest vector that there is.
-const MAX_VECTOR_BYTES: usize = 64;
-const LEAST_VECTOR_BYTES: usize = 16;
+/// What is looked at together: something is in about one out of ten such runs.
+const RUN_BYTES: usize = 128;
 
 /// The longest block: what was read of it just before, to check it, is then still near.
 pub(crate) const MAX_BLOCK_BYTES: usize = 16 * 1024;
@@ -32,7 +28,7 @@ impl Default for Sieve {
 
 impl Sieve {
     /// Looks through `block`, which stands in the text from `at` on, and sets `found` to the places of each backslash, of the `S` of each
-    /// `"eventSource"`, and of some other `S`, in order.
+    /// `"eventSource"`, and of a few other `S`, in order.
     ///
     /// Blocks have at most [`MAX_BLOCK_BYTES`], and an even length but for the last. A place belongs to the block that the capital letter
     /// or backslash is in.
@@ -47,57 +43,65 @@ fn sift<S: Simd>(simd: S, block: &[u8], at: usize, found: &mut Vec<usize>) {
     simd.vectorize(
         #[inline(always)]
         || {
-            let run_bytes = S::u8s::LEN * VECTORS;
             // Which runs have something is noted without a branch, which the processor could not guess.
-            let mut full = [0_u16; MAX_BLOCK_BYTES / (LEAST_VECTOR_BYTES * VECTORS) + 1];
+            let mut full = [0_u16; MAX_BLOCK_BYTES / RUN_BYTES + 1];
             let mut count = 0;
-            let runs = block.chunks_exact(run_bytes);
-            let rest = runs.remainder();
+            let (runs, rest) = block.as_chunks::<RUN_BYTES>();
             for (number, run) in (0..).zip(runs) {
                 full[count] = number;
                 count += usize::from(holds_any(simd, run));
             }
             for number in &full[..count] {
-                let from = usize::from(*number) * run_bytes;
-                tell(simd, &block[from..from + run_bytes], at + from, found);
+                let number = usize::from(*number);
+                tell(simd, &runs[number], at + number * RUN_BYTES, found);
             }
-            let mut last = [0; MAX_VECTOR_BYTES * VECTORS];
+            let mut last = [0; RUN_BYTES];
             last[..rest.len()].copy_from_slice(rest);
-            tell(simd, &last[..run_bytes], at + block.len() - rest.len(), found);
+            tell(simd, &last, at + block.len() - rest.len(), found);
         },
     );
 }
 
-/// Whether a run of vectors may hold an `"eventSource"`'s capital letter, or holds a backslash.
+/// Whether a run may hold an `"eventSource"`'s capital letter, or holds a backslash.
 #[inline(always)]
-fn holds_any<S: Simd>(simd: S, run: &[u8]) -> bool {
-    let [one, other] = LANES.map(|lane| S::u16s::splat(simd, u16::from_ne_bytes(lane)));
+fn holds_any<S: Simd>(simd: S, run: &[u8; RUN_BYTES]) -> bool {
     let backslash = S::u8s::splat(simd, BACKSLASH);
     let mut is_source = S::mask16s::splat(simd, false);
     let mut is_escape = S::mask8s::splat(simd, false);
     for bytes in run.chunks_exact(S::u8s::LEN) {
         let bytes = S::u8s::from_slice(simd, bytes);
-        let lanes: S::u16s = bytes.bitcast();
-        is_source |= lanes.simd_eq(one) | lanes.simd_eq(other);
+        is_source |= may_be_source(simd, bytes);
         is_escape |= bytes.simd_eq(backslash);
     }
     is_source.any_true() | is_escape.any_true()
 }
 
-/// Adds the places of all capital letters and backslashes in a run.
+/// Which lanes are those beside the capital letter of an `"eventSource"`.
 #[inline(always)]
-fn tell<S: Simd>(simd: S, run: &[u8], at: usize, found: &mut Vec<usize>) {
+fn may_be_source<S: Simd>(simd: S, bytes: S::u8s) -> S::mask16s {
+    let [one, other] = LANES.map(|lane| S::u16s::splat(simd, u16::from_ne_bytes(lane)));
+    let lanes: S::u16s = bytes.bitcast();
+    lanes.simd_eq(one) | lanes.simd_eq(other)
+}
+
+/// Adds the places of what [`holds_any`] found in a run.
+#[inline(always)]
+fn tell<S: Simd>(simd: S, run: &[u8; RUN_BYTES], at: usize, found: &mut Vec<usize>) {
     let (capital, backslash) = (S::u8s::splat(simd, CAPITAL), S::u8s::splat(simd, BACKSLASH));
+    let (all, none) = (S::u16s::splat(simd, u16::MAX), S::u16s::splat(simd, 0));
+    let mut bits = 0;
     for (vector, bytes) in run.chunks_exact(S::u8s::LEN).enumerate() {
         let bytes = S::u8s::from_slice(simd, bytes);
-        let bits = (bytes.simd_eq(capital) | bytes.simd_eq(backslash)).to_bitmask();
-        found.extend(ones(bits).map(|byte| at + vector * S::u8s::LEN + byte));
+        let lanes: S::u8s = may_be_source(simd, bytes).select(all, none).bitcast();
+        let is_found = (bytes & lanes).simd_eq(capital) | bytes.simd_eq(backslash);
+        bits |= u128::from(is_found.to_bitmask()) << (vector * S::u8s::LEN);
     }
+    found.extend(ones(bits).map(|byte| at + byte));
 }
 
 /// The places of the ones in a number, from the lowest.
 #[inline(always)]
-fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+fn ones(mut bits: u128) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let place = bits.trailing_zeros() as usize;
         let rest = bits.checked_sub(1)?;
