@@ -10,7 +10,7 @@ const MAX_SLOTS: usize = 1 << 20;
 const LEAST_SLOTS: usize = 1 << 10;
 
 /// How much larger it becomes when it is full: in few steps, since in each one every number is placed anew.
-const GROWTH: usize = 8;
+const GROWTH: usize = 4;
 
 /// How many parts of the settled list the directory tells apart, as a power of two.
 const DIRECTORY_BITS: u32 = 16;
