@@ -9,6 +9,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::ahead;
+
 /// The longest input, in blocks.
 const MAX_BLOCKS: usize = 256;
 
@@ -137,6 +139,11 @@ impl<V> Table<V> {
     /// How many values were added.
     pub(crate) fn count(&self) -> usize {
         self.filled.load(Ordering::Relaxed)
+    }
+
+    /// Begins to bring near what [`Table::get`] will look at.
+    pub(crate) fn fetch(&self, fingerprint: &Fingerprint) {
+        self.probe(fingerprint).take(1).for_each(ahead::fetch);
     }
 
     /// What was added under a fingerprint.

@@ -3,6 +3,8 @@
 //! A hash table with room to spare would take twice that, and doubling it three times. So most IDs are *settled*: one sorted list
 //! without gaps, of which a directory tells where to look. New ones gather in a small table, and settle when it is full.
 
+use crate::ahead;
+
 /// Slots of the table of new IDs, at most: 16 MiB.
 const MAX_SLOTS: usize = 1 << 20;
 
@@ -49,6 +51,13 @@ impl Ids {
         let is_new = place(&mut self.slots, id);
         self.filled += usize::from(is_new);
         is_new
+    }
+
+    /// Begins to bring near what [`Ids::insert`] will look at.
+    pub(crate) fn fetch(&self, id: u128) {
+        if let Some(slot) = self.slots.get(mixed(id) as usize & self.slots.len().wrapping_sub(1)) {
+            ahead::fetch(slot);
+        }
     }
 
     fn is_settled(&self, id: u128) -> bool {

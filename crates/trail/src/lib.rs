@@ -8,6 +8,7 @@
 //!
 //! Nothing here knows the time, a network, or what follows from the evidence; only [`mod@scan`] touches the disk.
 
+mod ahead;
 mod batch;
 pub mod cadence;
 pub mod context;

@@ -80,14 +80,20 @@ impl Memory {
             || [&self.heads, &self.middles, &self.rests, &self.meanings].into_iter().any(Table::is_full)
     }
 
-    /// What an event of these pieces says, if that was learned.
-    pub(crate) fn known(&self, pieces: &Pieces<'_>) -> Option<Noted> {
+    /// The combination of these pieces, if all three are known. What [`Memory::known`] will look at is fetched.
+    pub(crate) fn met(&self, pieces: &Pieces<'_>) -> Option<Fingerprint> {
         // One thing at a time: then the processor looks for all three at once.
         let fingerprints = self.fingerprints(pieces)?;
         let [head, middle, rest] = &fingerprints;
         let rest = self.rests.get(rest);
         let combination = self.combination(self.says(pieces, head, middle)?, *rest?);
-        self.known.get(&combination).copied()
+        self.known.fetch(&combination);
+        Some(combination)
+    }
+
+    /// What an event of this combination says, if that was learned.
+    pub(crate) fn known(&self, combination: &Fingerprint) -> Option<Noted> {
+        self.known.get(combination).copied()
     }
 
     /// Remembers what an event of these pieces was found to say.
@@ -105,7 +111,11 @@ impl Memory {
 
     fn fingerprints(&self, pieces: &Pieces<'_>) -> Option<[Fingerprint; 3]> {
         let Pieces { head, middle, call, host, tail, .. } = pieces;
-        Some([self.key.of(0, [head])?, self.key.of(0, [middle])?, self.key.of(0, [call, host, tail])?])
+        let head = self.key.of(0, [head])?;
+        self.heads.fetch(&head);
+        let middle = self.key.of(0, [middle])?;
+        self.middles.fetch(&middle);
+        Some([head, middle, self.key.of(0, [call, host, tail])?])
     }
 
     /// The numbers of what head and middle say. Nothing where one is none to remember; else both are whole.

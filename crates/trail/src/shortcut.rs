@@ -23,7 +23,7 @@ use memchr::{memchr, memrchr_iter};
 
 use crate::batch::{EventId, Filler, uuid};
 use crate::event::Event;
-use crate::fingerprint::MAX_TEXT_BYTES;
+use crate::fingerprint::{Fingerprint, MAX_TEXT_BYTES};
 use crate::memory::Memory;
 use crate::sieve::{MAX_BLOCK_BYTES, Sieve};
 
@@ -66,6 +66,18 @@ struct Progress {
     from: usize,
     /// Where the next record begins: there, or somewhere behind.
     next: usize,
+    /// The last event, if it is still to be looked up what it says.
+    met: Option<Met>,
+}
+
+/// An event whose pieces are known, each by itself.
+struct Met {
+    combination: Fingerprint,
+    at: Timestamp,
+    id: u128,
+    record: Range<usize>,
+    /// Where its event source stands in it.
+    source: usize,
 }
 
 impl Shortcut {
@@ -104,6 +116,7 @@ impl Shortcut {
                 }
             }
         }
+        self.settle(body, &mut progress, memory, filler)?;
         check(&json[OPENING.len() + body.len()..]);
         checksum.is_none_or(|checksum| crc.sum() == checksum).then_some(progress.records)
     }
@@ -131,14 +144,18 @@ impl Shortcut {
         }
         let next = progress.next;
         let start = if body[next..].starts_with(b"{") { next } else { next + last_begin(&body[next..at])? };
-        let end = match self.known(body, start..at, memory, filler) {
-            Some(end) => end,
+        let met = self.met(body, start..at, memory);
+        // What this one says is being fetched; what the one before says has come.
+        self.settle(body, progress, memory, filler)?;
+        let end = match &met {
+            Some(met) => met.record.end,
             None => {
                 let end = self.end(body, at);
                 self.learn(&body[start..end], at - start, memory, filler)?;
                 end
             }
         };
+        progress.met = met;
         progress.from = end;
         progress.next = (end + 1).min(body.len());
         Some(())
@@ -149,8 +166,8 @@ impl Shortcut {
         self.begin.find(&body[from..]).map_or(body.len(), |ahead| from + ahead + 1)
     }
 
-    /// Takes an event whose pieces are all known; the range is what stands before its event source. Returns where it ends.
-    fn known(&mut self, body: &[u8], before: Range<usize>, memory: &Memory, filler: &mut Filler) -> Option<usize> {
+    /// An event whose pieces are known, each by itself; the range is what stands before its event source.
+    fn met(&mut self, body: &[u8], before: Range<usize>, memory: &Memory) -> Option<Met> {
         let mut pieces = self.cuts.cut(&body[before.start..], before.len())?;
         let tail = body.len() - pieces.tail.len();
         // Where an event may end, it does, if its tail is known.
@@ -159,9 +176,21 @@ impl Shortcut {
         let end = if is_end { likely } else { self.end(body, tail) };
         self.tail_bytes = end - tail;
         pieces.tail = &body[tail..end];
-        let noted = memory.known(&pieces)?;
-        filler.note(noted, pieces.at, Some(EventId::Uuid(pieces.id.to_le_bytes())), memory.selection());
-        Some(end)
+        let combination = memory.met(&pieces)?;
+        Some(Met { combination, at: pieces.at, id: pieces.id, record: before.start..end, source: before.len() })
+    }
+
+    /// Takes the event that was met last. `None` as in [`Shortcut::learn`], or where its end was guessed wrongly.
+    fn settle(&mut self, body: &[u8], progress: &mut Progress, memory: &Memory, filler: &mut Filler) -> Option<()> {
+        let Some(Met { combination, at, id, record, source }) = progress.met.take() else { return Some(()) };
+        match memory.known(&combination) {
+            Some(noted) => filler.note(noted, at, Some(EventId::Uuid(id.to_le_bytes())), memory.selection()),
+            None if self.end(body, record.start + source) == record.end => {
+                self.learn(&body[record], source, memory, filler)?;
+            }
+            None => return None,
+        }
+        Some(())
     }
 
     /// Takes a record with this place for KMS as its event source, and remembers what it says. `None` where it is no whole JSON object, or

@@ -209,7 +209,12 @@ impl Tally {
             self.met.clear();
             self.several.clear();
         }
-        // One thing at a time: then the processor looks for many an ID at once.
+        // One thing at a time: then memory is asked for many an ID at once.
+        for event in &batch.events {
+            if let Some(EventId::Uuid(id)) = &event.id {
+                self.ids.fetch(u128::from_le_bytes(*id));
+            }
+        }
         let is_new = |event: &Kept| event.id.as_ref().is_none_or(|id| self.is_new(id));
         let is_new: Vec<bool> = batch.events.iter().map(is_new).collect();
         for (event, is_new) in batch.events.iter().zip(is_new) {
