@@ -11,7 +11,8 @@ const MAX_SLOTS: usize = 1 << 20;
 /// Slots of the table when it is made.
 const LEAST_SLOTS: usize = 1 << 10;
 
-/// How much larger it becomes when it is full: in few steps, since in each one every number is placed anew.
+/// How much larger it becomes when it is full: in few steps, since in each one every number is placed anew, but not by so much that most of its
+/// pages stay empty.
 const GROWTH: usize = 4;
 
 /// How many parts of the settled list the directory tells apart, as a power of two.
