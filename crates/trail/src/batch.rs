@@ -334,15 +334,14 @@ impl From<EventId> for String {
 /// The number that a UUID in its canonical form stands for. Only that form, so that two texts never become one number.
 pub(crate) fn uuid(text: &[u8]) -> Option<u128> {
     let text: &[u8; 36] = text.try_into().ok()?;
-    let [a @ .., b'-', c, d, e, f, b'-', g, h, i, j, b'-', k, l, m, n, b'-', o, p, q, r, _, _, _, _, _, _, _, _] = text
-    else {
+    if [text[8], text[13], text[18], text[23]] != *b"----" {
         return None;
-    };
-    let eights: [&[u8; 8]; 4] =
-        [a, &[*c, *d, *e, *f, *g, *h, *i, *j], &[*k, *l, *m, *n, *o, *p, *q, *r], text.last_chunk()?];
+    }
+    let four = |at: usize| u64::from(u32::from_be_bytes(*text[at..].first_chunk().expect("four bytes are left")));
+    let eights = [(0, 4), (9, 14), (19, 24), (28, 32)].map(|(one, other)| four(one) << 32 | four(other));
     let (mut number, mut is_right) = (0, true);
     for eight in eights {
-        let (part, is_digits) = eight_digits(*eight);
+        let (part, is_digits) = eight_digits(eight);
         number = number << 32 | u128::from(part);
         // Whether all are digits is looked at once.
         is_right &= is_digits;
@@ -350,21 +349,21 @@ pub(crate) fn uuid(text: &[u8]) -> Option<u128> {
     is_right.then_some(number)
 }
 
-/// The number that eight hexadecimal digits in lower case stand for, and whether that is what they are: all eight at a time.
+/// The number that eight hexadecimal digits in lower case stand for, the first of them in the highest byte, and whether that is what they are:
+/// all eight at a time.
 #[inline]
-fn eight_digits(digits: [u8; 8]) -> (u32, bool) {
+fn eight_digits(digits: u64) -> (u32, bool) {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    let digits = u64::from_be_bytes(digits);
     // `0` to `9` are 0x30 to 0x39, `a` to `f` are 0x61 to 0x66.
     let is_letter = (digits >> 6) & EACH;
     let value = (digits & (0x0f * EACH)) + 9 * is_letter;
     let is_ten_or_more = ((value + 6 * EACH) >> 4) & EACH;
-    let is_right = digits & (0xf0 * EACH) == 0x30 * EACH + 0x30 * is_letter
-        && value & (0xf0 * EACH) == 0
-        && is_ten_or_more == is_letter;
+    let is_wrong = (digits & (0xf0 * EACH) ^ (0x30 * EACH + 0x30 * is_letter))
+        | value & (0xf0 * EACH)
+        | (is_ten_or_more ^ is_letter);
     let pairs = (value | value >> 4) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
-    ((fours | fours >> 16) as u32, is_right)
+    ((fours | fours >> 16) as u32, is_wrong == 0)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use fearless_simd::{Level, Simd, dispatch, prelude::*};
 /// What may be an event source, by its capital letter.
 const LANES: [[u8; 2]; 2] = [*b"tS", *b"So"];
 const CAPITAL: u8 = b'S';
-const BACKSLASH: u8 = b'\\';
+pub(crate) const BACKSLASH: u8 = b'\\';
 
 /// What is looked at together: something is in about one out of ten such runs.
 const RUN_BYTES: usize = 128;
