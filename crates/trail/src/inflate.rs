@@ -1,11 +1,14 @@
-//! Whole-file inflate of gzip into a buffer that is used again for the next file.
+//! Inflating of gzip into a buffer that is used again for the next file: whole, or in steps.
 //!
-//! libdeflate is the fastest inflater there is, but it wants the whole output at once and does not tell how much of the input a
-//! gzip member took. So the output grows up to a cap, and the end of a member is found by its trailer.
+//! libdeflate inflates any file whole. It is the fastest inflater there is, but it does not tell how much of the input a
+//! gzip member took; so the output grows up to a cap, and the end of a member is found by its trailer. [`Steps`] are for files of one
+//! member, as CloudTrail's are, whose text is looked at while it comes.
 
 use libdeflater::{DecompressionError, Decompressor};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
+
+use crate::deflate::{self, Decoder, HISTORY};
 
 /// The first bytes of every gzip member. Source: RFC 1952, 2.3.1 (the third is the only method there is, deflate).
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -51,35 +54,51 @@ pub fn is_gzip(bytes: &[u8]) -> bool {
 /// An inflater and its buffer, which stays as large as the largest file so far.
 pub struct Inflater {
     decompressor: Decompressor,
+    decoder: Decoder,
     buffer: Vec<u8>,
 }
 
 impl Default for Inflater {
     fn default() -> Inflater {
-        Inflater { decompressor: Decompressor::new(), buffer: Vec::new() }
+        Inflater { decompressor: Decompressor::new(), decoder: Decoder::default(), buffer: Vec::new() }
     }
 }
 
 /// What came out of a file.
 pub struct Inflated<'b> {
-    text: &'b [u8],
-    /// What the text's checksum is to be, where nobody has compared it yet.
-    checksum: Option<u32>,
-    result: Result<(), Error>,
+    /// The text, also where something was wrong: then it is what the members hold before the one that is broken.
+    pub text: &'b [u8],
+    /// What was wrong.
+    pub result: Result<(), Error>,
 }
 
-impl<'b> Inflated<'b> {
-    /// The text if nothing was wrong so far, and the checksum that it is still to have. For those who go through it anyway.
-    pub(crate) fn unverified(&self) -> Option<(&'b [u8], Option<u32>)> {
-        self.result.ok().map(|()| (self.text, self.checksum))
+/// A file of one member that is being inflated.
+pub(crate) struct Steps<'b> {
+    decoder: &'b mut Decoder,
+    buffer: &'b mut [u8],
+    deflated: &'b [u8],
+    bytes: usize,
+    checksum: u32,
+    /// What comes out in one step, and a little more.
+    pub(crate) step_bytes: usize,
+}
+
+impl Steps<'_> {
+    /// Inflates some more; whether that was all. Nothing where the file is not one whole member after all.
+    pub(crate) fn more(&mut self) -> Option<bool> {
+        self.decoder.step(self.deflated, self.buffer, self.step_bytes)?;
+        let Some(taken) = self.decoder.taken() else { return Some(false) };
+        (taken == self.deflated.len() && self.decoder.length() == self.bytes).then_some(true)
     }
 
-    /// The text, also where something was wrong: then it is what the members hold before the one that is broken.
-    pub fn verified(&self) -> (&'b [u8], Result<(), Error>) {
-        match self.checksum {
-            Some(checksum) if libdeflater::crc32(self.text) != checksum => (&[], Err(Error::Damaged { member: 1 })),
-            _ => (self.text, self.result),
-        }
+    /// The text so far.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.buffer[HISTORY..][..self.decoder.length()]
+    }
+
+    /// What the whole text's checksum is to be. Who reads the text is to compare it.
+    pub(crate) fn checksum(&self) -> u32 {
+        self.checksum
     }
 }
 
@@ -88,9 +107,6 @@ impl Inflater {
     ///
     /// Zero bytes behind the last member are padding.
     pub fn inflate(&mut self, input: &[u8], cap: usize) -> Inflated<'_> {
-        if let Some((length, checksum)) = self.only_member(input, cap) {
-            return Inflated { text: &self.buffer[..length], checksum: Some(checksum), result: Ok(()) };
-        }
         let mut rest = input;
         let mut filled = 0;
         let mut member = 0;
@@ -116,24 +132,25 @@ impl Inflater {
                 }
             }
         }
-        Inflated { text: &self.buffer[..filled], checksum: None, result }
+        Inflated { text: &self.buffer[..filled], result }
     }
 
-    /// Inflates a file that is one member with the shortest header, as those of CloudTrail are. Returns how much came out, and its
-    /// checksum to be. Nothing where it is another file, or broken.
-    fn only_member(&mut self, input: &[u8], cap: usize) -> Option<(usize, u32)> {
+    /// Begins a file that is one member with the shortest header, as those of CloudTrail are. Nothing where it is surely another.
+    pub(crate) fn steps<'b>(&'b mut self, input: &'b [u8], cap: usize) -> Option<Steps<'b>> {
         let ([_, _, _, flags, ..], rest) = input.split_first_chunk::<HEADER_BYTES>()?;
         let (deflated, trailer) = rest.split_last_chunk::<TRAILER_BYTES>()?;
         let [c, d, e, f, length @ ..] = *trailer;
         let bytes = u32::from_le_bytes(length) as usize;
-        if *flags != 0 || bytes > most(input, cap) || !is_all(input, length) {
+        if !is_gzip(input) || *flags != 0 || bytes > most(input, cap) {
             return None;
         }
-        if self.buffer.len() < bytes {
-            self.buffer.resize(bytes, 0);
+        if self.buffer.len() < bytes + deflate::ROOM {
+            self.buffer.resize(bytes + deflate::ROOM, 0);
         }
-        let came = self.decompressor.deflate_decompress(deflated, &mut self.buffer[..bytes]).ok()?;
-        (came == bytes).then_some((bytes, u32::from_le_bytes([c, d, e, f])))
+        self.decoder.begin(&mut self.buffer);
+        let (decoder, buffer) = (&mut self.decoder, &mut self.buffer[..bytes + deflate::ROOM]);
+        let checksum = u32::from_le_bytes([c, d, e, f]);
+        Some(Steps { decoder, buffer, deflated, bytes, checksum, step_bytes: deflate::STEP })
     }
 
     /// Inflates the first member of `input` to `buffer[filled..]`; returns how much of the input it took and how much came out.
@@ -223,7 +240,7 @@ mod tests {
         let mut inflater = Inflater::default();
         let one = gzip(b"the same");
         let input = [one.clone(), one.clone(), gzip(b""), one, vec![0; 512]].concat();
-        let (output, result) = inflater.inflate(&input, CAP).verified();
+        let Inflated { text: output, result } = inflater.inflate(&input, CAP);
         assert_eq!((output, result), (&b"the samethe samethe same"[..], Ok(())));
     }
 
@@ -237,7 +254,7 @@ mod tests {
         let length = compressor.gzip_compress(&inner, &mut stored).unwrap();
         stored.truncate(length);
         let input = [stored, gzip(b"!")].concat();
-        let (output, result) = inflater.inflate(&input, CAP).verified();
+        let Inflated { text: output, result } = inflater.inflate(&input, CAP);
         assert_eq!((output, result), (&[inner, b"!".to_vec()].concat()[..], Ok(())));
     }
 
@@ -246,14 +263,14 @@ mod tests {
         let mut inflater = Inflater::default();
         let good = gzip(b"good");
         let cut = &gzip(&[7; 5000])[..15];
-        let (output, result) = inflater.inflate(&[&good, cut].concat(), CAP).verified();
+        let Inflated { text: output, result } = inflater.inflate(&[&good, cut].concat(), CAP);
         assert_eq!((output, result), (&b"good"[..], Err(Error::Damaged { member: 2 })));
-        let (output, result) = inflater.inflate(&[&good[..], b"tail"].concat(), CAP).verified();
+        let Inflated { text: output, result } = inflater.inflate(&[&good[..], b"tail"].concat(), CAP);
         assert_eq!((output, result), (&b"good"[..], Err(Error::Trailing { bytes: 4 })));
         let mut flipped = good.clone();
         flipped[12] ^= 0x10;
-        assert_eq!(inflater.inflate(&flipped, CAP).verified().1, Err(Error::Damaged { member: 1 }));
-        assert_eq!(inflater.inflate(b"\x1f", CAP).verified().1, Err(Error::Damaged { member: 1 }));
+        assert_eq!(inflater.inflate(&flipped, CAP).result, Err(Error::Damaged { member: 1 }));
+        assert_eq!(inflater.inflate(b"\x1f", CAP).result, Err(Error::Damaged { member: 1 }));
     }
 
     #[test]
@@ -261,15 +278,92 @@ mod tests {
         let mut inflater = Inflater::default();
         let bomb = gzip(&vec![0; 4 << 20]);
         assert!(bomb.len() < 8192);
-        assert_eq!(inflater.inflate(&bomb, CAP).verified().1, Err(Error::TooLarge { cap: CAP }));
+        assert_eq!(inflater.inflate(&bomb, CAP).result, Err(Error::TooLarge { cap: CAP }));
         assert!(inflater.buffer.len() <= CAP);
         let exact = gzip(&vec![0; CAP]);
-        assert_eq!(inflater.inflate(&exact, CAP).verified().1, Ok(()));
+        assert_eq!(inflater.inflate(&exact, CAP).result, Ok(()));
         // A length that lies asks for no more than deflate could make of the input.
         let mut liar = gzip(b"x");
         let at = liar.len() - 4;
         liar[at..].fill(0xff);
-        assert!(Inflater::default().inflate(&liar, usize::MAX).verified().1.is_err());
+        assert!(Inflater::default().inflate(&liar, usize::MAX).result.is_err());
+    }
+
+    /// What comes out in steps, if all of it does; and how many steps that took.
+    fn in_steps(input: &[u8], step_bytes: usize) -> Option<(Vec<u8>, usize)> {
+        let mut inflater = Inflater::default();
+        let mut steps = inflater.steps(input, 1 << 22)?;
+        steps.step_bytes = step_bytes;
+        for count in 1.. {
+            if steps.more()? {
+                let is_right = libdeflater::crc32(steps.text()) == steps.checksum();
+                return is_right.then(|| (steps.text().to_vec(), count));
+            }
+            assert!(count * step_bytes <= steps.text().len());
+        }
+        None
+    }
+
+    #[test]
+    fn a_text_of_many_steps_grows_by_as_much_in_each() {
+        let text: Vec<u8> = (0..300_000_u64).flat_map(|n| (n * n).to_string().into_bytes()).collect();
+        let (output, count) = in_steps(&gzip(&text), deflate::STEP).unwrap();
+        assert!(output == text);
+        assert!(text.len() < count * (deflate::STEP + 512));
+    }
+
+    #[test]
+    fn what_is_no_single_member_is_left_to_others() {
+        let one = gzip(b"the same");
+        assert_eq!(in_steps(&one, 9), Some((b"the same".to_vec(), 1)));
+        assert_eq!(in_steps(&gzip(b""), 9), Some((Vec::new(), 1)));
+        // A file name, of which the header tells.
+        let named = [&one[..3], &[8], &one[4..10], b"name\0", &one[10..]].concat();
+        assert_eq!(Inflater::default().inflate(&named, CAP).text, b"the same");
+        for other in [&[&one[..], &one].concat(), &[&one[..], &[0; 8]].concat(), &named, &one[..17], &one[1..], b""] {
+            assert_eq!(in_steps(other, 9), None);
+        }
+        for at in 0..one.len() {
+            let mut damaged = one.clone();
+            damaged[at] ^= 1;
+            // Time, flags and system do not matter; everything else does.
+            assert_eq!(in_steps(&damaged, 9).is_some(), (4..10).contains(&at), "{at}");
+        }
+    }
+
+    #[test]
+    fn blocks_that_are_not_as_they_should_be_are_refused() {
+        let member = |deflated: &[u8], text: &[u8]| {
+            let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+            let checksum = libdeflater::crc32(text).to_le_bytes();
+            [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], deflated, &checksum[..], &length[..]].concat()
+        };
+        let told = |deflated: &[u8], text: &[u8]| in_steps(&member(deflated, text), 9).map(|(text, _)| text);
+        // Stored: three bits, the length, its complement, the bytes.
+        assert_eq!(told(b"\x01\x02\x00\xfd\xffhi", b"hi"), Some(b"hi".to_vec()));
+        assert_eq!(told(b"\x00\x00\x00\xff\xff\x01\x02\x00\xfd\xffhi", b"hi"), Some(b"hi".to_vec()));
+        assert_eq!(told(b"\x01\x02\x00\xfe\xffhi", b"hi"), None, "not the complement");
+        assert_eq!(told(b"\x01\x09\x00\xf6\xffhi", b"hi"), None, "longer than the input");
+        assert_eq!(told(b"\x00\x02\x00\xfd\xffhi", b"hi"), None, "no last block");
+        assert_eq!(told(b"\x07", b""), None, "the kind of block that does not exist");
+        // The fixed code: `a` 0x91, the end 0.
+        let fixed = |bits: &str| -> Vec<u8> {
+            let bits: Vec<u8> = bits.bytes().filter(|bit| *bit != b' ').map(|bit| bit - b'0').collect();
+            bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |sum, bit| sum << 1 | bit)).collect()
+        };
+        assert_eq!(told(&fixed("110 10010001 0000000"), b"a"), Some(b"a".to_vec()));
+        // A match of three, one back.
+        assert_eq!(told(&fixed("110 10010001 0000001 00000 0000000"), b"aaaa"), Some(b"aaaa".to_vec()));
+        assert_eq!(told(&fixed("110 10010001 0000001 00001 0000000"), b"aaaa"), None, "two back, before the text");
+        assert_eq!(told(&fixed("110 10010001 0000001 11110 0000000"), b"aaaa"), None, "a distance that does not exist");
+        assert_eq!(told(&fixed("110 10010001 11000110 00000 0000000"), b"a"), None, "a length that does not exist");
+        // Three codes of one bit, for code lengths.
+        assert_eq!(told(&fixed("101 00000 00000 0000 100 100 100 000"), b""), None, "more codes than bits can tell");
+        assert_eq!(
+            told(&fixed("101 00000 00000 0000 000 100 000 100 1 0 0"), b""),
+            None,
+            "no code to repeat, or too many"
+        );
     }
 
     proptest! {
@@ -277,9 +371,31 @@ mod tests {
         fn any_members_come_out_as_they_went_in(members in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2000), 1..5)) {
             let mut inflater = Inflater::default();
             let input: Vec<u8> = members.iter().flat_map(|member| gzip(member)).collect();
-            let (output, result) = inflater.inflate(&input, CAP).verified();
+            let Inflated { text: output, result } = inflater.inflate(&input, CAP);
             prop_assert_eq!(result, Ok(()));
             prop_assert_eq!(output, members.concat());
+        }
+
+        #[test]
+        fn in_steps_or_whole_the_text_is_the_same(
+            pieces in prop::collection::vec((prop::collection::vec(any::<u8>(), 1..300), 1..400_usize), 0..5),
+            level in 0..=12,
+            step_bytes in prop::sample::select(vec![1, 33, 4000, deflate::STEP]),
+            damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let text: Vec<u8> = pieces.iter().flat_map(|(piece, times)| piece.repeat(*times)).collect();
+            let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap());
+            let mut packed = vec![0; compressor.gzip_compress_bound(text.len())];
+            let length = compressor.gzip_compress(&text, &mut packed).unwrap();
+            packed.truncate(length);
+            match damage {
+                None => prop_assert!(in_steps(&packed, step_bytes).unwrap().0 == text),
+                Some((at, to)) => {
+                    let at = at.index(packed.len());
+                    packed[at] = to;
+                    prop_assert!(in_steps(&packed, step_bytes).is_none_or(|(output, _)| output == text));
+                }
+            }
         }
 
         #[test]
@@ -289,7 +405,7 @@ mod tests {
             input[at] = to;
             input.truncate(cut.index(input.len()));
             let mut inflater = Inflater::default();
-            let _ = inflater.inflate(&input, CAP).verified();
+            let _ = inflater.inflate(&input, CAP);
         }
     }
 }

@@ -13,6 +13,7 @@ mod batch;
 pub mod cadence;
 pub mod context;
 pub mod coverage;
+mod deflate;
 pub mod event;
 mod fingerprint;
 mod ids;

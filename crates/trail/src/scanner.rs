@@ -109,14 +109,13 @@ impl Scanner {
     fn scan_capped(&mut self, name: &Path, bytes: &[u8], selection: &Selection, cap: usize) -> Part {
         let Scanner { inflater, needles, shortcut, filler, learned, .. } = self;
         let memory = learned.memory(selection);
-        let content = Content::of(bytes, inflater, cap);
         filler.begin(memory.registry());
-        if let Content::Gzip(inflated) = &content
-            && !has_lines(name)
-            && let Some((json, checksum)) = inflated.unverified()
-            && let Some(records) = shortcut.read(json, checksum, &memory, filler)
+        if !has_lines(name)
+            && let Some(mut steps) = inflater.steps(bytes, cap)
+            && let Some(records) = shortcut.read(&mut steps, &memory, filler)
         {
-            let counts = Counts { files: 1, bytes_read: bytes.len() as u64, bytes: json.len() as u64, records };
+            let bytes_read = bytes.len() as u64;
+            let counts = Counts { files: 1, bytes_read, bytes: steps.text().len() as u64, records };
             return Part { selection: selection.clone(), counts, troubles: Vec::new(), batch: filler.finish() };
         }
         filler.begin(memory.registry());
@@ -128,6 +127,7 @@ impl Scanner {
             }
             Ok(())
         };
+        let content = Content::of(bytes, inflater, cap);
         let Walk { counts, troubles, .. } = Walk::of(name, bytes.len(), content, observe);
         Part { selection: selection.clone(), counts, troubles, batch: filler.finish() }
     }
@@ -239,7 +239,7 @@ impl<F: FnMut(&[u8]) -> Result<(), event::Error>> Walk<F> {
             Content::Empty => return ControlFlow::Break(Flaw::Empty),
             Content::TooLarge { limit } => return ControlFlow::Break(Flaw::TooLarge { limit }),
             Content::Plain(json) => json,
-            Content::Gzip(inflated) => match inflated.verified() {
+            Content::Gzip(Inflated { text, result }) => match (text, result) {
                 ([], Ok(())) => return ControlFlow::Break(Flaw::Empty),
                 (json, Ok(())) => json,
                 (json, Err(error)) => {

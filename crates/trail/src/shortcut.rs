@@ -24,6 +24,7 @@ use memchr::{memchr, memchr_iter, memrchr_iter};
 use crate::batch::{EventId, Filler, uuid};
 use crate::event::Event;
 use crate::fingerprint::{Fingerprint, MAX_TEXT_BYTES};
+use crate::inflate::Steps;
 use crate::memory::Memory;
 use crate::sieve::{BACKSLASH, MAX_BLOCK_BYTES, Sieve};
 
@@ -49,12 +50,7 @@ pub(crate) struct Shortcut {
 
 impl Default for Shortcut {
     fn default() -> Shortcut {
-        Shortcut {
-            sieve: Sieve::default(),
-            begin: Finder::new(BEGIN),
-            cuts: Cuts::default(),
-            tail_bytes: 0,
-        }
+        Shortcut { sieve: Sieve::default(), begin: Finder::new(BEGIN), cuts: Cuts::default(), tail_bytes: 0 }
     }
 }
 
@@ -81,47 +77,67 @@ struct Met {
 }
 
 impl Shortcut {
-    /// Reads a file that came through whole, if it has this checksum. Returns the number of records; nothing where it has another one, or
-    /// the file is not in AWS's layout. What was filled in then is to be forgotten.
-    pub(crate) fn read(
+    /// Reads a file while it is inflated. Returns the number of records; nothing where it did not come through whole, or is not in AWS's
+    /// layout. What was filled in then is to be forgotten.
+    pub(crate) fn read(&mut self, steps: &mut Steps<'_>, memory: &Memory, filler: &mut Filler) -> Option<u64> {
+        let mut checksum = Crc::new();
+        checksum.update(OPENING);
+        let (mut progress, mut found) = (Progress::default(), Vec::new());
+        let mut done = 0;
+        loop {
+            let is_all = steps.more()?;
+            let text = steps.text();
+            let body = if is_all {
+                let body = text.trim_ascii_end().strip_prefix(OPENING)?.strip_suffix(b"]}")?;
+                body.ends_with(b"}").then_some(body)?
+            } else if text.len() < OPENING.len() {
+                continue;
+            } else {
+                // Up to the end of the last record that is there, as if it were all.
+                let body = text.strip_prefix(OPENING)?;
+                let Some(begin) = last_begin(&body[done..]) else { continue };
+                &body[..done + begin - 1]
+            };
+            if !body.starts_with(br#"{"eventVersion":""#) {
+                return None;
+            }
+            // What was read to check it is still near when it is searched, and then when it is taken apart.
+            for block in body[done..].chunks(MAX_BLOCK_BYTES) {
+                checksum.update(block);
+                self.sieve.sift(block, done, &mut found);
+                done += block.len();
+                self.places(body, &found, &mut progress, memory, filler)?;
+            }
+            if is_all {
+                self.settle(body, &mut progress, memory, filler)?;
+                checksum.update(&text[OPENING.len() + body.len()..]);
+                return (checksum.sum() == steps.checksum()).then_some(progress.records);
+            }
+        }
+    }
+
+    /// Looks at the places of a block at which an event source or an escape may stand.
+    fn places(
         &mut self,
-        json: &[u8],
-        checksum: Option<u32>,
+        body: &[u8],
+        places: &[usize],
+        progress: &mut Progress,
         memory: &Memory,
         filler: &mut Filler,
-    ) -> Option<u64> {
-        let body = json.trim_ascii_end().strip_prefix(OPENING)?.strip_suffix(b"]}")?;
-        if !body.starts_with(br#"{"eventVersion":""#) || !body.ends_with(b"}") {
-            return None;
-        }
-        let mut crc = Crc::new();
-        let mut check = |bytes: &[u8]| {
-            if checksum.is_some() {
-                crc.update(bytes);
-            }
-        };
-        check(OPENING);
-        let (mut progress, mut found) = (Progress::default(), Vec::new());
-        // What was read to check it is still near when it is searched, and then when it is taken apart.
-        for (number, block) in body.chunks(MAX_BLOCK_BYTES).enumerate() {
-            check(block);
-            self.sieve.sift(block, number * MAX_BLOCK_BYTES, &mut found);
-            for place in &found {
-                if body[*place] == BACKSLASH {
-                    if may_spell_a_needle(&body[*place..]) {
-                        return None;
-                    }
-                } else if let Some(at) = place.checked_sub(MEMBER_S)
-                    && at >= progress.from
-                    && body[at..].first_chunk() == Some(MEMBER)
-                {
-                    self.source(body, at, &mut progress, memory, filler)?;
+    ) -> Option<()> {
+        for place in places {
+            if body[*place] == BACKSLASH {
+                if may_spell_a_needle(&body[*place..]) {
+                    return None;
                 }
+            } else if let Some(at) = place.checked_sub(MEMBER_S)
+                && at >= progress.from
+                && body[at..].first_chunk() == Some(MEMBER)
+            {
+                self.source(body, at, progress, memory, filler)?;
             }
         }
-        self.settle(body, &mut progress, memory, filler)?;
-        check(&json[OPENING.len() + body.len()..]);
-        checksum.is_none_or(|checksum| crc.sum() == checksum).then_some(progress.records)
+        Some(())
     }
 
     /// Looks at a place where `"eventSource"` stands, and takes the event if it is one of KMS.
@@ -160,7 +176,7 @@ impl Shortcut {
         };
         progress.met = met;
         progress.from = end;
-        progress.next = (end + 1).min(body.len());
+        progress.next = end + 1;
         Some(())
     }
 
@@ -291,7 +307,7 @@ impl Cuts {
 /// Where the first `"requestID":"` in `text` begins.
 fn request(text: &[u8]) -> Option<usize> {
     let begins = memchr_iter(b'q', text).filter_map(|at| at.checked_sub(REQUEST_Q));
-    begins.filter(|at| text[*at..].first_chunk() == Some(REQUEST)).next()
+    begins.into_iter().find(|at| text[*at..].first_chunk() == Some(REQUEST))
 }
 
 /// Times of day, and the day that the last one was on: events of a file are of one day, mostly.
@@ -323,7 +339,11 @@ impl Days {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deflate;
+    use crate::inflate::Inflater;
+    use crate::scanner::MAX_FILE_BYTES;
     use crate::selection::Selection;
+    use libdeflater::{CompressionLvl, Compressor};
 
     const USER: &str = r#"{"type":"IAMUser","arn":"arn:aws:iam::1:user/ada","accountId":"1"}"#;
     const ROLE: &str = r#"{"type":"AssumedRole","arn":"arn:aws:sts::1:assumed-role/App/i-1","accountId":"1","sessionContext":{"sessionIssuer":{"arn":"arn:aws:iam::1:role/App"}}}"#;
@@ -342,12 +362,26 @@ mod tests {
         )
     }
 
-    /// Reads a file of these records; what it says, and how many combinations of pieces are known then.
+    /// Reads a file of these records; what it says, and how many combinations of pieces are known then. In however many steps, it is the same.
     fn read(memory: &Memory, records: &[String]) -> Option<(u64, usize)> {
+        let told = read_in_steps(memory, records, 1);
+        for step_bytes in [100, 700, deflate::STEP] {
+            assert_eq!(read_in_steps(memory, records, step_bytes), told, "{step_bytes}");
+        }
+        told
+    }
+
+    fn read_in_steps(memory: &Memory, records: &[String], step_bytes: usize) -> Option<(u64, usize)> {
         let json = format!(r#"{{"Records":[{}]}}"#, records.join(","));
         let mut filler = Filler::default();
         filler.begin(memory.registry());
-        let records = Shortcut::default().read(json.as_bytes(), None, memory, &mut filler)?;
+        let mut compressor = Compressor::new(CompressionLvl::default());
+        let mut gzip = vec![0; compressor.gzip_compress_bound(json.len())];
+        let length = compressor.gzip_compress(json.as_bytes(), &mut gzip).unwrap();
+        let mut inflater = Inflater::default();
+        let mut steps = inflater.steps(&gzip[..length], MAX_FILE_BYTES).unwrap();
+        steps.step_bytes = step_bytes;
+        let records = Shortcut::default().read(&mut steps, memory, &mut filler)?;
         Some((records, memory.sizes()[2]))
     }
 
