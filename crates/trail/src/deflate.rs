@@ -206,6 +206,8 @@ struct Tables {
     distances: [Entry; 1 << DISTANCE_BITS],
     /// One symbol for each entry of `literals`, which may have two.
     single: [Entry; 1 << LITERAL_BITS],
+    /// What [`follow`] says.
+    following: [u32; 1 << LITERAL_BITS],
     literal_code: Code<LITERALS>,
     distance_code: Code<DISTANCES>,
     literal_meanings: [Entry; LITERALS],
@@ -218,6 +220,7 @@ impl Tables {
             literals: [Entry::NONE; 1 << LITERAL_BITS],
             distances: [Entry::NONE; 1 << DISTANCE_BITS],
             single: [Entry::NONE; 1 << LITERAL_BITS],
+            following: [0; 1 << LITERAL_BITS],
             literal_code: Code::new(),
             distance_code: Code::new(),
             literal_meanings: std::array::from_fn(Entry::of_literal),
@@ -231,24 +234,17 @@ impl Tables {
         self.distance_code.fill(&mut self.distances, &self.distance_meanings);
         self.literal_code.fill(&mut self.single, &self.literal_meanings);
         self.literals = self.single;
-        // A literal, and what follows it if the bits that are left tell.
-        let mut following = [0; 1 << LITERAL_BITS];
         for bits in 1..LITERAL_BITS {
-            let left = LITERAL_BITS - bits;
-            let following = &mut following[..1 << left];
             let mut is_known = false;
             for (code, symbol) in self.literal_code.of_length(bits).filter(|(_, symbol)| *symbol < END_OF_BLOCK) {
-                if !is_known {
-                    let alone = Entry::ONE + (bits | bits << 8);
-                    for (entry, then) in self.single.iter().zip(&mut *following) {
-                        let second = if entry.is_match() { entry.0 } else { entry.0 & 0xffff | (entry.0 >> 16) << 24 };
-                        let is_told = entry.code_bits() <= left && !entry.is_long();
-                        *then = if is_told { alone + second } else { alone };
-                    }
-                    is_known = true;
+                if !std::mem::replace(&mut is_known, true) {
+                    follow(&self.single, &mut self.following, bits);
                 }
-                for (then, entry) in following.iter().zip(self.literals[code..].iter_mut().step_by(1 << bits)) {
-                    *entry = Entry(then | (symbol as u32) << 16);
+                let literal = (symbol as u32) << 16;
+                let mut place = code;
+                for then in &self.following[..1 << (LITERAL_BITS - bits)] {
+                    self.literals[place % (1 << LITERAL_BITS)] = Entry(then | literal);
+                    place += 1 << bits;
                 }
             }
         }
@@ -267,6 +263,17 @@ impl Tables {
     fn long_distance(&self, bits: u64) -> Entry {
         let symbol = self.distance_code.symbol(bits, DISTANCE_BITS + 1);
         symbol.map_or(Entry::NONE, |(symbol, length)| self.distance_meanings[symbol].coded(length))
+    }
+}
+
+/// What a literal with a code of so many bits is followed by, for all that the bits left can be: by nothing, where they do not tell.
+fn follow(single: &[Entry; 1 << LITERAL_BITS], following: &mut [u32; 1 << LITERAL_BITS], bits: u32) {
+    let left = LITERAL_BITS - bits;
+    let alone = Entry::ONE + (bits | bits << 8);
+    for (entry, then) in single.iter().zip(&mut following[..1 << left]) {
+        let second = if entry.is_match() { entry.0 } else { entry.0 & 0xffff | (entry.0 >> 16) << 24 };
+        let is_told = entry.code_bits() <= left && !entry.is_long();
+        *then = alone + if is_told { second } else { 0 };
     }
 }
 
