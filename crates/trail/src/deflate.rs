@@ -24,6 +24,9 @@ type Window = [u8; END + SPARE];
 /// How much longer than its text a buffer is to be.
 pub(crate) const ROOM: usize = size_of::<Window>();
 
+/// What is copied at once.
+const PART: usize = 32;
+
 /// Bits that tell nearly every symbol of a literal or length, and of a distance. Longer codes are rare.
 const LITERAL_BITS: u32 = 11;
 const DISTANCE_BITS: u32 = 9;
@@ -614,18 +617,19 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
         if from >= END {
             break;
         }
-        if to - from < length {
+        if to - from < length.min(PART) {
             repeat(window, from, to, length);
         } else {
-            // Most matches are shorter than this, and what is too much will be overwritten.
+            // Most matches are shorter than this, and what is too much will be overwritten. One part after the other: a match that is longer than
+            // its distance repeats what it wrote.
             for part in 0..4 {
-                copy::<32>(window, from + 32 * part, to + 32 * part);
+                copy::<PART>(window, from + PART * part, to + PART * part);
             }
-            if length > 128 {
+            if length > 4 * PART {
                 for part in 4..8 {
-                    copy::<32>(window, from + 32 * part, to + 32 * part);
+                    copy::<PART>(window, from + PART * part, to + PART * part);
                 }
-                copy::<{ MOST_LENGTH - 256 }>(window, from + 256, to + 256);
+                copy::<{ MOST_LENGTH - 8 * PART }>(window, from + 8 * PART, to + 8 * PART);
             }
         }
         to += length;
@@ -646,7 +650,7 @@ fn copy<const N: usize>(window: &mut Window, from: usize, to: usize) {
     put(window, to, bytes);
 }
 
-/// Copies what is longer than its distance: it repeats itself.
+/// Copies what is longer than its distance, byte by byte.
 #[inline(never)]
 fn repeat(window: &mut Window, from: usize, to: usize, length: usize) {
     for at in 0..length {
