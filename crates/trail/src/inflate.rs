@@ -141,7 +141,7 @@ impl Inflater {
         let (deflated, trailer) = rest.split_last_chunk::<TRAILER_BYTES>()?;
         let [c, d, e, f, length @ ..] = *trailer;
         let bytes = u32::from_le_bytes(length) as usize;
-        if !is_gzip(input) || *flags != 0 || bytes > most(input, cap) {
+        if !is_gzip(input) || *flags != 0 || input.len() > cap || bytes > most(input, cap) {
             return None;
         }
         if self.buffer.len() < bytes + deflate::ROOM {
@@ -220,13 +220,17 @@ fn is_all(input: &[u8], length: [u8; 4]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use libdeflater::{CompressionLvl, Compressor};
     use proptest::prelude::*;
 
-    fn gzip(plain: &[u8]) -> Vec<u8> {
-        let mut compressor = Compressor::new(CompressionLvl::default());
+    pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
+        gzip_at(CompressionLvl::default(), plain)
+    }
+
+    pub(crate) fn gzip_at(level: CompressionLvl, plain: &[u8]) -> Vec<u8> {
+        let mut compressor = Compressor::new(level);
         let mut out = vec![0; compressor.gzip_compress_bound(plain.len())];
         let length = compressor.gzip_compress(plain, &mut out).unwrap();
         out.truncate(length);
@@ -384,10 +388,7 @@ mod tests {
             damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
         ) {
             let text: Vec<u8> = pieces.iter().flat_map(|(piece, times)| piece.repeat(*times)).collect();
-            let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap());
-            let mut packed = vec![0; compressor.gzip_compress_bound(text.len())];
-            let length = compressor.gzip_compress(&text, &mut packed).unwrap();
-            packed.truncate(length);
+            let mut packed = gzip_at(CompressionLvl::new(level).unwrap(), &text);
             match damage {
                 None => prop_assert!(in_steps(&packed, step_bytes).unwrap().0 == text),
                 Some((at, to)) => {

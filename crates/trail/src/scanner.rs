@@ -314,6 +314,8 @@ impl<F: FnMut(&[u8]) -> Result<(), event::Error>> Walk<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inflate::tests::{gzip, gzip_at};
+    use libdeflater::CompressionLvl;
 
     #[test]
     fn every_spelling_of_the_event_source_is_found() {
@@ -353,10 +355,8 @@ mod tests {
             r#""eventSource":"kms.amazonaws.com","eventName":"Decrypt"}"#
         );
         let json = format!(r#"{{"Records":[{record}]}}"#);
-        let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
-        let mut gzip = vec![0; compressor.gzip_compress_bound(json.len())];
-        let length = compressor.gzip_compress(json.as_bytes(), &mut gzip).unwrap();
-        gzip.truncate(length);
+        let gzip = gzip(json.as_bytes());
+        let length = gzip.len();
         let scan = |bytes: &[u8]| Scanner::default().scan("x.json.gz", bytes, &Selection::all());
         assert_eq!((scan(&gzip).batch.kms_records, scan(&gzip).troubles.len()), (1, 0));
         for at in length - 8..length {
@@ -369,6 +369,10 @@ mod tests {
             ));
             assert_eq!((part.batch.kms_records, part.batch.events.len(), part.counts.records), (0, 0, 0));
         }
+        let stored = gzip_at(CompressionLvl::new(0).unwrap(), json.as_bytes());
+        let capped = |cap| Scanner::default().scan_capped(Path::new("x.json.gz"), &stored, &Selection::all(), cap);
+        assert!(capped(stored.len()).troubles.is_empty());
+        assert!(matches!(capped(stored.len() - 1).troubles[0].why, Flaw::TooLarge { .. }));
         let twice = scan(&[&gzip[..], &gzip].concat());
         assert_eq!((twice.batch.kms_records, twice.troubles.len()), (2, 0));
     }
