@@ -238,11 +238,11 @@ impl Tables {
         self.literal_code.fill(&mut self.single, &self.literal_meanings);
         self.literals = self.single;
         for bits in 1..LITERAL_BITS {
-            let mut is_known = false;
-            for (code, symbol) in self.literal_code.of_length(bits).filter(|(_, symbol)| *symbol < END_OF_BLOCK) {
-                if !std::mem::replace(&mut is_known, true) {
-                    follow(&self.single, &mut self.following, bits);
-                }
+            let codes = || self.literal_code.of_length(bits).filter(|(_, symbol)| *symbol < END_OF_BLOCK);
+            if codes().next().is_some() {
+                follow(&self.single, &mut self.following, bits);
+            }
+            for (code, symbol) in codes() {
                 let literal = (symbol as u32) << 16;
                 let mut place = code;
                 for then in &self.following[..1 << (LITERAL_BITS - bits)] {

@@ -169,13 +169,9 @@ impl Table {
     /// Adds a number; whether it is new.
     fn insert(&mut self, id: u128) -> bool {
         let place = self.place(id);
-        let Some(ahead) = self.slots[place..].iter().position(|there| *there >= id) else {
-            self.slots.push(id);
-            self.filled += 1;
-            return true;
-        };
-        let mut at = place + ahead;
-        if self.slots[at] == id {
+        let smaller = self.slots[place..].iter().take_while(|there| **there < id).count();
+        let mut at = place + smaller;
+        if self.slots.get(at) == Some(&id) {
             return false;
         }
         self.filled += 1;

@@ -43,14 +43,14 @@ const KMS: &[u8; 20] = br#":"kms.amazonaws.com""#;
 pub(crate) struct Shortcut {
     sieve: Sieve,
     begin: Finder<'static>,
-    cuts: Cuts,
+    days: Days,
     /// How long the last event's tail was: most are alike.
     tail_bytes: usize,
 }
 
 impl Default for Shortcut {
     fn default() -> Shortcut {
-        Shortcut { sieve: Sieve::default(), begin: Finder::new(BEGIN), cuts: Cuts::default(), tail_bytes: 0 }
+        Shortcut { sieve: Sieve::default(), begin: Finder::new(BEGIN), days: Days::default(), tail_bytes: 0 }
     }
 }
 
@@ -187,7 +187,7 @@ impl Shortcut {
 
     /// An event whose pieces are known, each by itself; the range is what stands before its event source.
     fn met(&mut self, body: &[u8], before: Range<usize>, memory: &Memory) -> Option<Met> {
-        let mut pieces = self.cuts.cut(&body[before.start..], before.len())?;
+        let mut pieces = Pieces::cut(&body[before.start..], before.len(), &mut self.days)?;
         let tail = body.len() - pieces.tail.len();
         // Where an event may end, it does, if its tail is known.
         let likely = tail + self.tail_bytes;
@@ -218,7 +218,7 @@ impl Shortcut {
         // What is of another service after all is parsed as one whole object as well, else it is an error.
         let Some(event) = Event::parse_kms(record).ok()? else { return Some(()) };
         let noted = filler.observe(&event, memory.selection());
-        if let Some(pieces) = self.cuts.cut(record, source) {
+        if let Some(pieces) = Pieces::cut(record, source, &mut self.days) {
             memory.learn(&pieces, noted);
         }
         Some(())
@@ -268,14 +268,9 @@ pub(crate) struct Pieces<'a> {
     pub(crate) tail: &'a [u8],
 }
 
-#[derive(Default)]
-struct Cuts {
-    days: Days,
-}
-
-impl Cuts {
+impl Pieces<'_> {
     /// Cuts a record with its event source there. What is cut may be longer than the record: so is the tail then.
-    fn cut<'a>(&mut self, record: &'a [u8], source: usize) -> Option<Pieces<'a>> {
+    fn cut<'a>(record: &'a [u8], source: usize, days: &mut Days) -> Option<Pieces<'a>> {
         let (before, rest) = record.split_at(source);
         let (before, time) = before.strip_suffix(END)?.split_last_chunk()?;
         let head = before.strip_suffix(TIME)?;
@@ -300,14 +295,14 @@ impl Cuts {
             return None;
         }
         let host = if is_numeric { &[] } else { address };
-        Some(Pieces { head, at: self.days.instant(time)?, call, host, middle, id: uuid(id)?, tail })
+        Some(Pieces { head, at: days.instant(time)?, call, host, middle, id: uuid(id)?, tail })
     }
 }
 
 /// Where the first `"requestID":"` in `text` begins.
 fn request(text: &[u8]) -> Option<usize> {
-    let begins = memchr_iter(b'q', text).filter_map(|at| at.checked_sub(REQUEST_Q));
-    begins.into_iter().find(|at| text[*at..].first_chunk() == Some(REQUEST))
+    let mut begins = memchr_iter(b'q', text).filter_map(|at| at.checked_sub(REQUEST_Q));
+    begins.find(|at| text[*at..].first_chunk() == Some(REQUEST))
 }
 
 /// Times of day, and the day that the last one was on: events of a file are of one day, mostly.
@@ -340,10 +335,9 @@ impl Days {
 mod tests {
     use super::*;
     use crate::deflate;
-    use crate::inflate::Inflater;
+    use crate::inflate::{Inflater, tests::gzip};
     use crate::scanner::MAX_FILE_BYTES;
     use crate::selection::Selection;
-    use libdeflater::{CompressionLvl, Compressor};
 
     const USER: &str = r#"{"type":"IAMUser","arn":"arn:aws:iam::1:user/ada","accountId":"1"}"#;
     const ROLE: &str = r#"{"type":"AssumedRole","arn":"arn:aws:sts::1:assumed-role/App/i-1","accountId":"1","sessionContext":{"sessionIssuer":{"arn":"arn:aws:iam::1:role/App"}}}"#;
@@ -375,11 +369,9 @@ mod tests {
         let json = format!(r#"{{"Records":[{}]}}"#, records.join(","));
         let mut filler = Filler::default();
         filler.begin(memory.registry());
-        let mut compressor = Compressor::new(CompressionLvl::default());
-        let mut gzip = vec![0; compressor.gzip_compress_bound(json.len())];
-        let length = compressor.gzip_compress(json.as_bytes(), &mut gzip).unwrap();
+        let packed = gzip(json.as_bytes());
         let mut inflater = Inflater::default();
-        let mut steps = inflater.steps(&gzip[..length], MAX_FILE_BYTES).unwrap();
+        let mut steps = inflater.steps(&packed, MAX_FILE_BYTES).unwrap();
         steps.step_bytes = step_bytes;
         let records = Shortcut::default().read(&mut steps, memory, &mut filler)?;
         Some((records, memory.sizes()[2]))

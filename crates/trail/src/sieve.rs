@@ -30,8 +30,8 @@ impl Sieve {
     /// Looks through `block`, which stands in the text from `at` on, and sets `found` to the places of each backslash, of the `S` of each
     /// `"eventSource"`, and of a few other `S`, in order.
     ///
-    /// Blocks have at most [`MAX_BLOCK_BYTES`], and an even length but for the last. A place belongs to the block that the capital letter
-    /// or backslash is in.
+    /// Blocks have at most [`MAX_BLOCK_BYTES`]. One with an odd length ends where no `"eventSource"` goes on. A place belongs to the block that the
+    /// capital letter or backslash is in.
     pub(crate) fn sift(&self, block: &[u8], at: usize, found: &mut Vec<usize>) {
         found.clear();
         dispatch!(self.0, simd => sift(simd, block, at, found));
