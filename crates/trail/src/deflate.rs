@@ -6,6 +6,8 @@
 //!
 //! Numbers in comments are of RFC 1951's sections.
 
+use std::ops::Range;
+
 use fearless_simd::{Level, Simd, dispatch};
 
 /// How far back a match may reach (3.2.5). So much stands before the text, so that no match can reach farther than there is something.
@@ -46,23 +48,25 @@ const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 
 
 /// What some bits mean.
 ///
-/// From the lowest: 6 bits, how many bits it takes; from 8 on 4, how many of these are codes; 2, how many literals it has; [`Entry::LONG`];
-/// [`Entry::MATCH`]; 8, the first literal; 8, the second one, or the shortest length less 3. Of a distance, the upper 16 are the shortest one.
+/// From the lowest: 6 bits, how many bits it takes; [`Entry::MORE`], behind a bit that is not used; 6, how many of the bits are codes;
+/// [`Entry::LONG`]; [`Entry::MATCH`]; 8, the first literal; 8, the second one, or the shortest length less 3. Of a distance, the upper 16 are the
+/// shortest one. Each number stands where the processor takes it from without a mask.
 #[derive(Clone, Copy)]
 struct Entry(u32);
 
 impl Entry {
+    /// One literal more: the second of two, or the one before a match.
+    const MORE: u32 = 1 << 7;
     /// Neither literals nor a match: a longer code, the end of a block, or none.
     const LONG: u32 = 1 << 14;
     /// After its literals, if any, a match.
     const MATCH: u32 = 1 << 15;
-    const ONE: u32 = 1 << 12;
     const NONE: Entry = Entry(Entry::LONG | Entry::MATCH);
 
     /// What a symbol means, but for its code's length.
     fn of_literal(symbol: usize) -> Entry {
         match symbol {
-            0..END_OF_BLOCK => Entry(Entry::ONE | (symbol as u32) << 16),
+            0..END_OF_BLOCK => Entry((symbol as u32) << 16),
             END_OF_BLOCK => Entry::NONE,
             _ => {
                 // 3.2.5: four symbols each for one bit more, from the ninth on; one for the longest; the last two are none.
@@ -94,6 +98,15 @@ impl Entry {
         if self.is_long() { self } else { Entry(self.0 + (bits | bits << 8)) }
     }
 
+    /// What to add to a literal that this follows.
+    fn second(self) -> u32 {
+        match self {
+            _ if self.is_long() => 0,
+            _ if self.is_match() => self.0 + Entry::MORE,
+            Entry(literal) => (literal & 0xffff) + Entry::MORE + (literal >> 16 << 24),
+        }
+    }
+
     fn is_long(self) -> bool {
         self.0 & Entry::LONG != 0
     }
@@ -102,17 +115,19 @@ impl Entry {
         self.0 & Entry::MATCH != 0
     }
 
-    fn literals(self) -> usize {
-        (self.0 >> 12 & 3) as usize
+    fn is_literal(self) -> bool {
+        self.0 & (Entry::LONG | Entry::MATCH) == 0
     }
 
-    fn code_bits(self) -> u32 {
-        self.0 >> 8 & 15
+    /// How many literals stand beside the one, or the match, that it is.
+    fn more(self) -> usize {
+        usize::from(self.0 & Entry::MORE != 0)
     }
 
     /// What follows its codes, of the bits that it was looked up by.
     fn extra(self, bits: u64) -> usize {
-        ((bits & (1_u64.wrapping_shl(self.0) - 1)) >> self.code_bits()) as usize
+        let taken = bits ^ bits.wrapping_shr(self.0).wrapping_shl(self.0);
+        taken.wrapping_shr(self.0 >> 8) as usize
     }
 
     fn length(self, bits: u64) -> usize {
@@ -130,8 +145,10 @@ struct Code<const SYMBOLS: usize> {
     counts: [u32; MAX_CODE_BITS + 1],
     firsts: [u32; MAX_CODE_BITS + 1],
     places: [usize; MAX_CODE_BITS + 1],
-    /// By length, and in order.
+    /// By length, and in order; first those without a code.
     symbols: [u16; SYMBOLS],
+    /// Their codes as they stand in the bits that are read, the first one lowest.
+    codes: [u16; SYMBOLS],
 }
 
 impl<const SYMBOLS: usize> Code<SYMBOLS> {
@@ -141,6 +158,7 @@ impl<const SYMBOLS: usize> Code<SYMBOLS> {
             firsts: [0; MAX_CODE_BITS + 1],
             places: [0; MAX_CODE_BITS + 1],
             symbols: [0; SYMBOLS],
+            codes: [0; SYMBOLS],
         }
     }
 
@@ -150,19 +168,22 @@ impl<const SYMBOLS: usize> Code<SYMBOLS> {
         for length in lengths {
             self.counts[usize::from(*length)] += 1;
         }
-        self.counts[0] = 0;
-        let (mut first, mut place) = (0, 0);
+        let (mut first, mut place) = (0, self.counts[0] as usize);
         for bits in 1..=MAX_CODE_BITS {
+            let count = self.counts[bits] as usize;
             first *= 2;
             (self.firsts[bits], self.places[bits]) = (first, place);
+            for (number, code) in (first as u16..).zip(self.codes.get_mut(place..place + count)?) {
+                *code = number.reverse_bits() >> (u16::BITS - bits as u32);
+            }
             first += self.counts[bits];
-            place += self.counts[bits] as usize;
+            place += count;
             if first > 1 << bits {
                 return None;
             }
         }
         let mut next = self.places;
-        for (symbol, length) in (0..).zip(lengths).filter(|(_, length)| **length > 0) {
+        for (symbol, length) in (0..).zip(lengths) {
             let next = &mut next[usize::from(*length)];
             self.symbols[*next] = symbol;
             *next += 1;
@@ -170,24 +191,30 @@ impl<const SYMBOLS: usize> Code<SYMBOLS> {
         Some(())
     }
 
-    /// The symbols with codes of so many bits, and their codes as they stand in the bits that are read, the first one lowest.
-    fn of_length(&self, bits: u32) -> impl Iterator<Item = (usize, usize)> {
-        let (first, place) = (self.firsts[bits as usize], self.places[bits as usize]);
-        let symbols = self.symbols[place..][..self.counts[bits as usize] as usize].iter();
-        let turned = move |code: u32| (code.reverse_bits() >> (u32::BITS - bits)) as usize;
-        (first..).zip(symbols).map(move |(code, symbol)| (turned(code), usize::from(*symbol)))
+    /// Where the codes of so many bits stand.
+    #[inline(always)]
+    fn of_length(&self, bits: u32) -> Range<usize> {
+        let place = self.places[bits as usize];
+        place..place + self.counts[bits as usize] as usize
+    }
+
+    /// Adds the codes of so many bits to a table of those with fewer.
+    #[inline(always)]
+    fn add(&self, bits: u32, table: &mut [Entry], meanings: &[Entry]) {
+        // What a bit more can be does not matter to those that are told apart already.
+        let half = 1 << (bits - 1);
+        table.copy_within(..half, half);
+        let each = self.of_length(bits);
+        for (code, symbol) in self.codes[each.clone()].iter().zip(&self.symbols[each]) {
+            table[usize::from(*code)] = meanings[usize::from(*symbol)].coded(bits);
+        }
     }
 
     /// A table of all that can be read in so many bits, as its length says.
     fn fill(&self, table: &mut [Entry], meanings: &[Entry]) {
         table[0] = Entry::NONE;
-        // What a bit more can be does not matter to those that are told apart already.
         for bits in 1..=table.len().ilog2() {
-            let half = 1 << (bits - 1);
-            table.copy_within(..half, half);
-            for (code, symbol) in self.of_length(bits) {
-                table[code] = meanings[symbol].coded(bits);
-            }
+            self.add(bits, table, meanings);
         }
     }
 
@@ -207,10 +234,6 @@ impl<const SYMBOLS: usize> Code<SYMBOLS> {
 struct Tables {
     literals: [Entry; 1 << LITERAL_BITS],
     distances: [Entry; 1 << DISTANCE_BITS],
-    /// One symbol for each entry of `literals`, which may have two.
-    single: [Entry; 1 << LITERAL_BITS],
-    /// What [`follow`] says.
-    following: [u32; 1 << LITERAL_BITS],
     literal_code: Code<LITERALS>,
     distance_code: Code<DISTANCES>,
     literal_meanings: [Entry; LITERALS],
@@ -222,8 +245,6 @@ impl Tables {
         Tables {
             literals: [Entry::NONE; 1 << LITERAL_BITS],
             distances: [Entry::NONE; 1 << DISTANCE_BITS],
-            single: [Entry::NONE; 1 << LITERAL_BITS],
-            following: [0; 1 << LITERAL_BITS],
             literal_code: Code::new(),
             distance_code: Code::new(),
             literal_meanings: std::array::from_fn(Entry::of_literal),
@@ -235,19 +256,31 @@ impl Tables {
         self.literal_code.define(literals)?;
         self.distance_code.define(distances)?;
         self.distance_code.fill(&mut self.distances, &self.distance_meanings);
-        self.literal_code.fill(&mut self.single, &self.literal_meanings);
-        self.literals = self.single;
+        let Tables { literals: table, literal_code: code, literal_meanings: meanings, .. } = self;
+        // What each code means by itself, and behind a literal.
+        let mut alone = [Entry::NONE; LITERALS];
+        let mut behind = [0; LITERALS];
         for bits in 1..LITERAL_BITS {
-            let codes = || self.literal_code.of_length(bits).filter(|(_, symbol)| *symbol < END_OF_BLOCK);
-            if codes().next().is_some() {
-                follow(&self.single, &mut self.following, bits);
+            for place in code.of_length(bits) {
+                alone[place] = meanings[usize::from(code.symbols[place])].coded(bits);
+                behind[place] = alone[place].second();
             }
-            for (code, symbol) in codes() {
-                let literal = (symbol as u32) << 16;
-                let mut place = code;
-                for then in &self.following[..1 << (LITERAL_BITS - bits)] {
-                    self.literals[place % (1 << LITERAL_BITS)] = Entry(then | literal);
-                    place += 1 << bits;
+        }
+        table[0] = Entry::NONE;
+        for bits in 1..=LITERAL_BITS {
+            code.add(bits, table, meanings);
+            for first in 1..bits {
+                let (ones, others) = (code.of_length(first), code.of_length(bits - first));
+                if ones.is_empty() || others.is_empty() {
+                    continue;
+                }
+                let (seconds, others) = (&behind[others.clone()], &code.codes[others]);
+                let literals = code.codes[ones.clone()].iter().zip(&alone[ones]);
+                for (one, literal) in literals.take_while(|(_, entry)| entry.is_literal()) {
+                    for (other, second) in others.iter().zip(seconds) {
+                        let place = usize::from(*one) | usize::from(*other) << first;
+                        table[place % (1 << LITERAL_BITS)] = Entry(literal.0 + second);
+                    }
                 }
             }
         }
@@ -266,17 +299,6 @@ impl Tables {
     fn long_distance(&self, bits: u64) -> Entry {
         let symbol = self.distance_code.symbol(bits, DISTANCE_BITS + 1);
         symbol.map_or(Entry::NONE, |(symbol, length)| self.distance_meanings[symbol].coded(length))
-    }
-}
-
-/// What a literal with a code of so many bits is followed by, for all that the bits left can be: by nothing, where they do not tell.
-fn follow(single: &[Entry; 1 << LITERAL_BITS], following: &mut [u32; 1 << LITERAL_BITS], bits: u32) {
-    let left = LITERAL_BITS - bits;
-    let alone = Entry::ONE + (bits | bits << 8);
-    for (entry, then) in single.iter().zip(&mut following[..1 << left]) {
-        let second = if entry.is_match() { entry.0 } else { entry.0 & 0xffff | (entry.0 >> 16) << 24 };
-        let is_told = entry.code_bits() <= left && !entry.is_long();
-        *then = alone + if is_told { second } else { 0 };
     }
 }
 
@@ -558,7 +580,7 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
         macro_rules! put {
             ($entry:ident) => {
                 put::<2>(window, to, (($entry.0 >> 16) as u16).to_le_bytes());
-                to += $entry.literals();
+                to += 1 + $entry.more();
                 bits.skip($entry.0);
             };
         }
@@ -608,7 +630,7 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
             }
         }
         window[to] = (entry.0 >> 16) as u8;
-        to += entry.literals() & 1;
+        to += entry.more();
         let length = entry.length(bits.bits);
         bits.skip(entry.0);
         let from = to.wrapping_sub(distance.distance(bits.bits));
@@ -617,7 +639,7 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
         if from >= END {
             break;
         }
-        if to - from < length.min(PART) {
+        if to - from < PART {
             repeat(window, from, to, length);
         } else {
             // Most matches are shorter than this, and what is too much will be overwritten. One part after the other: a match that is longer than
@@ -650,7 +672,7 @@ fn copy<const N: usize>(window: &mut Window, from: usize, to: usize) {
     put(window, to, bytes);
 }
 
-/// Copies what is longer than its distance, byte by byte.
+/// Copies what may repeat what it wrote, byte by byte.
 #[inline(never)]
 fn repeat(window: &mut Window, from: usize, to: usize, length: usize) {
     for at in 0..length {

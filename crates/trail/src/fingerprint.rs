@@ -224,7 +224,7 @@ mod tests {
         for key in [[0, 0], [1, 1], [0, u64::MAX], [1 << 63, 1 << 16], Key::own().0[0]] {
             let key = Key(Box::new([key; MAX_BLOCKS]));
             let table = Table::new(13);
-            let numbers = |n: u64| key.of_numbers([(n % 10) << 32 | n / 100, 1 + n / 10 % 10]);
+            let numbers = |n: u64| key.of_numbers([(n % 10) * (1 << 32) + n / 100, 1 + n / 10 % 10]);
             (0..4000).for_each(|n| assert!(table.add(numbers(n), n).is_some()));
             let steps = |fingerprint: Fingerprint| {
                 table.probe(&fingerprint).position(|slot| slot.get().is_some_and(|(known, _)| *known == fingerprint))
