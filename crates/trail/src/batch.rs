@@ -338,10 +338,9 @@ pub(crate) fn uuid(text: &[u8]) -> Option<u128> {
         return None;
     }
     let four = |at: usize| u64::from(u32::from_be_bytes(*text[at..].first_chunk().expect("four bytes are left")));
-    let eights = [(0, 4), (9, 14), (19, 24), (28, 32)].map(|(one, other)| four(one) << 32 | four(other));
     let (mut number, mut is_right) = (0, true);
-    for eight in eights {
-        let (part, is_digits) = eight_digits(eight);
+    for (one, other) in [(0, 4), (9, 14), (19, 24), (28, 32)] {
+        let (part, is_digits) = eight_digits(four(one) << 32 | four(other));
         number = number << 32 | u128::from(part);
         // Whether all are digits is looked at once.
         is_right &= is_digits;

@@ -549,7 +549,11 @@ fn code_lengths(order: &[u8; ORDER.len()], bits: &mut Bits, input: &[u8], length
             16 => (*lengths.get(filled.checked_sub(1)?)?, 3 + bits.take(2)),
             17 => (0, 3 + bits.take(3)),
             18 => (0, 11 + bits.take(7)),
-            length => (length as u8, 1),
+            length => {
+                lengths[filled] = length as u8;
+                filled += 1;
+                continue;
+            }
         };
         lengths.get_mut(filled..filled + times)?.fill(length);
         filled += times;
@@ -672,10 +676,17 @@ fn copy<const N: usize>(window: &mut Window, from: usize, to: usize) {
     put(window, to, bytes);
 }
 
-/// Copies what may repeat what it wrote, byte by byte.
+/// Copies what may repeat what it wrote, in parts that are no longer than the distance.
 #[inline(never)]
 fn repeat(window: &mut Window, from: usize, to: usize, length: usize) {
-    for at in 0..length {
-        window[to + at] = window[from + at];
+    const PART: usize = 8;
+    if to - from < PART {
+        for at in 0..length {
+            window[to + at] = window[from + at];
+        }
+    } else {
+        for at in (0..length).step_by(PART) {
+            copy::<PART>(window, from + at, to + at);
+        }
     }
 }
