@@ -318,21 +318,23 @@ impl Bits {
     #[inline]
     fn refill(&mut self, input: &[u8]) {
         match input.get(self.at..).and_then(|rest| rest.first_chunk()) {
-            Some(eight) => self.add(eight),
+            Some(eight) => self.at += self.add(eight),
             None => {
                 let mut eight = [0; 8];
                 let rest = input.get(self.at..).unwrap_or_default();
                 eight[..rest.len()].copy_from_slice(rest);
-                self.add(&eight);
+                self.at += self.add(&eight);
             }
         }
     }
 
+    /// Adds what comes next. Returns how many of the bytes were added.
     #[inline(always)]
-    fn add(&mut self, eight: &[u8; 8]) {
+    fn add(&mut self, eight: &[u8; 8]) -> usize {
         self.bits |= u64::from_le_bytes(*eight).wrapping_shl(self.count);
-        self.at += (!self.count >> 3 & 7) as usize;
+        let added = !self.count >> 3 & 7;
         self.count |= 56;
+        added as usize
     }
 
     #[inline(always)]
@@ -565,15 +567,16 @@ fn code_lengths(order: &[u8; ORDER.len()], bits: &mut Bits, input: &[u8], length
 #[inline(always)]
 fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window, end: usize) -> usize {
     let Tables { literals, distances, .. } = tables;
-    // Where eight bytes are left.
-    let Some(last) = input.len().checked_sub(8) else { return 0 };
     let end = end.min(END);
     let mut bits = *state;
+    let Some(mut unread) = input.get(bits.at..) else { return 0 };
     let mut to = HISTORY;
-    while to < end && bits.at <= last {
+    while to < end {
+        // As long as eight bytes are left.
         macro_rules! refill {
             () => {
-                bits.add(input[bits.at..].first_chunk().expect("eight bytes are left"))
+                let Some(eight) = unread.first_chunk() else { break };
+                unread = &unread[bits.add(eight)..];
             };
         }
         macro_rules! look_up {
@@ -605,16 +608,10 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
                     }
                     continue;
                 }
-                if bits.at > last {
-                    break;
-                }
                 refill!();
             }
         }
         if entry.is_long() {
-            if bits.at > last {
-                break;
-            }
             refill!();
             entry = tables.long_literal(bits.bits);
             if !entry.is_match() {
@@ -625,6 +622,8 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
                 break;
             }
         }
+        // (Here, not where it is needed: there, the processor's registers would not do.)
+        let length = entry.length(bits.bits);
         let rest = bits.bits.wrapping_shr(entry.0);
         let mut distance = distances[(rest & ((1 << DISTANCE_BITS) - 1)) as usize];
         if distance.is_long() {
@@ -635,7 +634,6 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
         }
         window[to] = (entry.0 >> 16) as u8;
         to += entry.more();
-        let length = entry.length(bits.bits);
         bits.skip(entry.0);
         let from = to.wrapping_sub(distance.distance(bits.bits));
         bits.skip(distance.0);
@@ -661,6 +659,7 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
         to += length;
     }
     bits.count &= 63;
+    bits.at = input.len() - unread.len();
     *state = bits;
     to - HISTORY
 }
