@@ -569,6 +569,7 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
     let Tables { literals, distances, .. } = tables;
     let end = end.min(END);
     let mut bits = *state;
+    bits.refill(input);
     let Some(mut unread) = input.get(bits.at..) else { return 0 };
     let mut to = HISTORY;
     while to < end {
@@ -591,9 +592,10 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
                 bits.skip($entry.0);
             };
         }
-        refill!();
-        // Of 56 bits, this takes four times 11 for literals; or once that, 16 for a length and 28 for a distance.
+        // There are bits enough to look this up, so that nobody waits for more to be read: of 64, what follows takes four times 11 for literals; or
+        // once that, 16 for a length and 22 for a distance; or 20 for a length with a long code.
         let mut entry = look_up!();
+        refill!();
         if !entry.is_match() {
             put!(entry);
             entry = look_up!();
@@ -627,6 +629,8 @@ fn symbols(state: &mut Bits, tables: &Tables, input: &[u8], window: &mut Window,
         let rest = bits.bits.wrapping_shr(entry.0);
         let mut distance = distances[(rest & ((1 << DISTANCE_BITS) - 1)) as usize];
         if distance.is_long() {
+            // It may take 28.
+            refill!();
             distance = tables.long_distance(rest);
             if distance.is_long() {
                 break;
