@@ -1,8 +1,9 @@
 //! Deflate (RFC 1951) decoded in steps, so that each part of a text can be looked at while it is still in the processor's caches.
 //!
 //! *Why not by libdeflate*: it decodes a file in one go, and the text then comes back from memory farther away
-//! (`docs/decisions/0012-a-file-is-inflated-in-steps.md`, which also says what to measure before the inner loop is changed). *Why a mistake here does no harm*: what comes out counts only if it has the
-//! length and the checksum that the file says and ends where the file ends; any other file is read by libdeflate, from its beginning.
+//! (`docs/decisions/0012-a-file-is-inflated-in-steps.md`, which also says what to measure before the inner loop is changed). *Why a mistake here
+//! does no harm*: what comes out counts only if it has the length and the checksum that the file says and ends where the file ends; any other
+//! file is read by libdeflate, from its beginning.
 //!
 //! Numbers in comments are of RFC 1951's sections.
 
