@@ -11,8 +11,8 @@ use std::ops::Range;
 
 use fearless_simd::{Level, Simd, dispatch};
 
-/// How far back a match may reach (3.2.5). So much stands before the text, so that no match can reach farther than there is something.
-pub(crate) const HISTORY: usize = 32 * 1024;
+/// How far back a match may reach (3.2.5). So much stands before what is decoded, so that no match can reach farther than there is something.
+const HISTORY: usize = 32 * 1024;
 
 /// The most that is decoded in one step, but for a little more.
 pub(crate) const STEP: usize = 64 * 1024;
@@ -24,8 +24,12 @@ const SPARE: usize = 384;
 const END: usize = HISTORY + STEP;
 type Window = [u8; END + SPARE];
 
-/// How much longer than its text a buffer is to be.
-pub(crate) const ROOM: usize = size_of::<Window>();
+/// So much of the text can be kept from one step to the next: more than the 256 KB that a record of CloudTrail has at most.
+const KEPT: usize = 264 * 1024;
+
+/// Room for that, and for a step wherever it begins its last window. Small enough to stay in the second-level cache beside what the text's
+/// reader looks up, and large enough that what is moved to the front is little of what goes through.
+const BUFFER_BYTES: usize = KEPT - HISTORY + STEP + size_of::<Window>();
 
 /// What is copied at once.
 const PART: usize = 32;
@@ -373,8 +377,11 @@ pub(crate) struct Decoder {
     bits: Bits,
     next: Next,
     is_last_block: bool,
-    /// How long the text is so far.
-    length: usize,
+    buffer: Box<[u8; BUFFER_BYTES]>,
+    /// What stands in the buffer of the text and is still wanted.
+    wanted: Range<usize>,
+    /// How much of the text, and of what stands before it, does not stand in the buffer any more.
+    gone: usize,
 }
 
 impl Default for Decoder {
@@ -385,23 +392,36 @@ impl Default for Decoder {
             bits: Bits::default(),
             next: Next::Header,
             is_last_block: false,
-            length: 0,
+            buffer: Box::new([0; BUFFER_BYTES]),
+            wanted: HISTORY..HISTORY,
+            gone: 0,
         }
     }
 }
 
 impl Decoder {
-    /// Begins a stream. Its text will stand in `buffer` from [`HISTORY`] on.
-    pub(crate) fn begin(&mut self, buffer: &mut [u8]) {
-        buffer[..HISTORY].fill(0);
+    /// Begins a stream.
+    pub(crate) fn begin(&mut self) {
+        self.buffer[..HISTORY].fill(0);
         self.bits = Bits::default();
         self.next = Next::Header;
-        self.length = 0;
+        self.wanted = HISTORY..HISTORY;
+        self.gone = 0;
     }
 
     /// How long the text is so far.
     pub(crate) fn length(&self) -> usize {
-        self.length
+        self.gone + self.wanted.end - HISTORY
+    }
+
+    /// The text so far, but for what was let go.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.buffer[self.wanted.clone()]
+    }
+
+    /// So many bytes of [`Decoder::text`] are wanted no longer.
+    pub(crate) fn let_go(&mut self, bytes: usize) {
+        self.wanted.start += bytes;
     }
 
     /// How many bytes of the input were read, if the stream has ended.
@@ -409,36 +429,50 @@ impl Decoder {
         (self.next == Next::Nothing).then(|| self.bits.taken())
     }
 
-    /// Decodes so many bytes more, at most [`STEP`], and what comes with the last one; or up to the end. `input` and `buffer` are those of the
-    /// steps before; the buffer is [`ROOM`] longer than the text. Nothing where that is not enough, or the stream is broken, as far as that shows.
-    pub(crate) fn step(&mut self, input: &[u8], buffer: &mut [u8], bytes: usize) -> Option<()> {
-        let until = self.length + bytes.min(STEP);
-        while self.length < until {
+    /// Decodes so many bytes more, at most [`STEP`], and what comes with the last one; or up to the end. `input` is that of the steps before. Nothing
+    /// where the stream is broken, as far as that shows, or where there is no room, because too little was let go.
+    pub(crate) fn step(&mut self, input: &[u8], bytes: usize) -> Option<()> {
+        self.make_room()?;
+        let until = self.wanted.end + bytes.min(STEP);
+        while self.wanted.end < until {
+            let end = self.wanted.end;
             match self.next {
                 Next::Nothing => break,
                 Next::Header => self.header(input)?,
                 Next::Stored(bytes) => {
-                    let part = input.get(self.bits.at..)?.get(..bytes.min(until - self.length))?;
-                    buffer.get_mut(HISTORY + self.length..)?.get_mut(..part.len())?.copy_from_slice(part);
+                    let part = input.get(self.bits.at..)?.get(..bytes.min(until - end))?;
+                    self.buffer[end..][..part.len()].copy_from_slice(part);
                     self.bits.at += part.len();
-                    self.length += part.len();
+                    self.wanted.end += part.len();
                     self.next = if part.len() < bytes { Next::Stored(bytes - part.len()) } else { self.end_of_block() };
                 }
                 Next::Symbols => {
-                    let window = buffer.get_mut(self.length..)?.first_chunk_mut()?;
+                    let window = self.buffer.get_mut(end - HISTORY..)?.first_chunk_mut()?;
                     let (bits, tables) = (&mut self.bits, &*self.tables);
-                    let end = HISTORY + until - self.length;
-                    self.length += dispatch!(self.level, simd => simd.vectorize(
+                    let window_end = HISTORY + until - end;
+                    self.wanted.end += dispatch!(self.level, simd => simd.vectorize(
                         #[inline(always)]
-                        || symbols(bits, tables, input, window, end)
+                        || symbols(bits, tables, input, window, window_end)
                     ));
-                    if self.length < until {
-                        self.symbol(input, buffer)?;
+                    if self.wanted.end < until {
+                        self.symbol(input)?;
                     }
                 }
             }
         }
         Some(())
+    }
+
+    /// Sees to it that a step has room, by moving what is kept to the front, and what a match may reach.
+    fn make_room(&mut self) -> Option<()> {
+        if self.wanted.end > KEPT {
+            let moved = self.wanted.start.min(self.wanted.end - HISTORY);
+            self.buffer.copy_within(moved..self.wanted.end, 0);
+            self.wanted.start -= moved;
+            self.wanted.end -= moved;
+            self.gone += moved;
+        }
+        (self.wanted.end <= KEPT).then_some(())
     }
 
     fn end_of_block(&self) -> Next {
@@ -491,8 +525,8 @@ impl Decoder {
     }
 
     /// Decodes one symbol, whichever it is.
-    fn symbol(&mut self, input: &[u8], buffer: &mut [u8]) -> Option<()> {
-        let Decoder { bits, tables, length, .. } = self;
+    fn symbol(&mut self, input: &[u8]) -> Option<()> {
+        let Decoder { bits, tables, buffer, wanted: Range { end, .. }, .. } = self;
         bits.refill(input);
         if bits.taken() > input.len() {
             return None;
@@ -504,15 +538,14 @@ impl Decoder {
             return Some(());
         }
         let entry = tables.literal_meanings[symbol].coded(code_bits);
-        let text = buffer.get_mut(HISTORY..)?;
         if entry.is_long() {
             return None;
         }
         let bytes = entry.length(bits.bits);
         bits.skip(entry.0);
         if !entry.is_match() {
-            *text.get_mut(*length)? = symbol as u8;
-            *length += 1;
+            buffer[*end] = symbol as u8;
+            *end += 1;
             return Some(());
         }
         bits.refill(input);
@@ -521,14 +554,13 @@ impl Decoder {
         if entry.is_long() {
             return None;
         }
-        let from = length.checked_sub(entry.distance(bits.bits))?;
+        // No distance is larger than what stands before the text.
+        let from = end.checked_sub(entry.distance(bits.bits))?;
         bits.skip(entry.0);
-        let end = *length + bytes;
-        let text = text.get_mut(from..end)?;
         for at in 0..bytes {
-            text[*length - from + at] = text[at];
+            buffer[*end + at] = buffer[from + at];
         }
-        *length = end;
+        *end += bytes;
         Some(())
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! libdeflate inflates any file whole. It is the fastest inflater there is, but it does not tell how much of the input a
 //! gzip member took; so the output grows up to a cap, and the end of a member is found by its trailer. [`Steps`] are for files of one
-//! member, as CloudTrail's are, whose text is looked at while it comes.
+//! member, as CloudTrail's are, whose text is looked at while it comes and is never in memory as a whole.
 
 use libdeflater::{DecompressionError, Decompressor};
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
-use crate::deflate::{self, Decoder, HISTORY};
+use crate::deflate::{self, Decoder};
 
 /// The first bytes of every gzip member. Source: RFC 1952, 2.3.1 (the third is the only method there is, deflate).
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -51,7 +51,7 @@ pub fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// An inflater and its buffer, which stays as large as the largest file so far.
+/// An inflater and its buffer, which stays as large as the largest file so far that was inflated whole.
 pub struct Inflater {
     decompressor: Decompressor,
     decoder: Decoder,
@@ -75,7 +75,6 @@ pub struct Inflated<'b> {
 /// A file of one member that is being inflated.
 pub(crate) struct Steps<'b> {
     decoder: &'b mut Decoder,
-    buffer: &'b mut [u8],
     deflated: &'b [u8],
     bytes: usize,
     checksum: u32,
@@ -84,16 +83,29 @@ pub(crate) struct Steps<'b> {
 }
 
 impl Steps<'_> {
-    /// Inflates some more; whether that was all. Nothing where the file is not one whole member after all.
+    /// Inflates some more; whether that was all. Nothing where the file is not one whole member after all, or where too little was let go.
     pub(crate) fn more(&mut self) -> Option<bool> {
-        self.decoder.step(self.deflated, self.buffer, self.step_bytes)?;
-        let Some(taken) = self.decoder.taken() else { return Some(false) };
-        (taken == self.deflated.len() && self.decoder.length() == self.bytes).then_some(true)
+        self.decoder.step(self.deflated, self.step_bytes)?;
+        let length = self.decoder.length();
+        match self.decoder.taken() {
+            None => (length <= self.bytes).then_some(false),
+            Some(taken) => (taken == self.deflated.len() && length == self.bytes).then_some(true),
+        }
     }
 
-    /// The text so far.
+    /// The text so far, but for what was let go.
     pub(crate) fn text(&self) -> &[u8] {
-        &self.buffer[HISTORY..][..self.decoder.length()]
+        self.decoder.text()
+    }
+
+    /// So many bytes of [`Steps::text`] are wanted no longer. What is kept may be as long as CloudTrail's longest record.
+    pub(crate) fn let_go(&mut self, bytes: usize) {
+        self.decoder.let_go(bytes);
+    }
+
+    /// How long the whole text is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What the whole text's checksum is to be. Who reads the text is to compare it.
@@ -144,13 +156,9 @@ impl Inflater {
         if !is_gzip(input) || *flags != 0 || input.len() > cap || bytes > most(input, cap) {
             return None;
         }
-        if self.buffer.len() < bytes + deflate::ROOM {
-            self.buffer.resize(bytes + deflate::ROOM, 0);
-        }
-        self.decoder.begin(&mut self.buffer);
-        let (decoder, buffer) = (&mut self.decoder, &mut self.buffer[..bytes + deflate::ROOM]);
+        self.decoder.begin();
         let checksum = u32::from_le_bytes([c, d, e, f]);
-        Some(Steps { decoder, buffer, deflated, bytes, checksum, step_bytes: deflate::STEP })
+        Some(Steps { decoder: &mut self.decoder, deflated, bytes, checksum, step_bytes: deflate::STEP })
     }
 
     /// Inflates the first member of `input` to `buffer[filled..]`; returns how much of the input it took and how much came out.
@@ -293,17 +301,24 @@ pub(crate) mod tests {
         assert!(Inflater::default().inflate(&liar, usize::MAX).result.is_err());
     }
 
-    /// What comes out in steps, if all of it does; and how many steps that took.
-    fn in_steps(input: &[u8], step_bytes: usize) -> Option<(Vec<u8>, usize)> {
+    /// What comes out in steps, if all of it does, where so much is kept of it each time; and how many steps that took.
+    fn in_steps(input: &[u8], step_bytes: usize, kept: usize) -> Option<(Vec<u8>, usize)> {
         let mut inflater = Inflater::default();
         let mut steps = inflater.steps(input, 1 << 22)?;
         steps.step_bytes = step_bytes;
+        let mut output = Vec::new();
         for count in 1.. {
-            if steps.more()? {
-                let is_right = libdeflater::crc32(steps.text()) == steps.checksum();
-                return is_right.then(|| (steps.text().to_vec(), count));
+            let old = steps.text().len();
+            assert!(old <= kept);
+            let is_all = steps.more()?;
+            assert!(output.ends_with(&steps.text()[..old]));
+            output.extend_from_slice(&steps.text()[old..]);
+            if is_all {
+                let is_right = output.len() == steps.bytes() && libdeflater::crc32(&output) == steps.checksum();
+                return is_right.then_some((output, count));
             }
-            assert!(count * step_bytes <= steps.text().len());
+            assert!(count * step_bytes <= output.len());
+            steps.let_go(steps.text().len().saturating_sub(kept));
         }
         None
     }
@@ -311,27 +326,31 @@ pub(crate) mod tests {
     #[test]
     fn a_text_of_many_steps_grows_by_as_much_in_each() {
         let text: Vec<u8> = (0..300_000_u64).flat_map(|n| (n * n).to_string().into_bytes()).collect();
-        let (output, count) = in_steps(&gzip(&text), deflate::STEP).unwrap();
-        assert!(output == text);
-        assert!(text.len() < count * (deflate::STEP + 512));
+        let packed = gzip(&text);
+        for kept in [0, 2000, 256_000] {
+            let (output, count) = in_steps(&packed, deflate::STEP, kept).unwrap();
+            assert!(output == text);
+            assert!(text.len() < count * (deflate::STEP + 512));
+        }
+        assert_eq!(in_steps(&packed, deflate::STEP, 400_000), None, "there is no room for so much");
     }
 
     #[test]
     fn what_is_no_single_member_is_left_to_others() {
         let one = gzip(b"the same");
-        assert_eq!(in_steps(&one, 9), Some((b"the same".to_vec(), 1)));
-        assert_eq!(in_steps(&gzip(b""), 9), Some((Vec::new(), 1)));
+        assert_eq!(in_steps(&one, 9, 3), Some((b"the same".to_vec(), 1)));
+        assert_eq!(in_steps(&gzip(b""), 9, 3), Some((Vec::new(), 1)));
         // A file name, of which the header tells.
         let named = [&one[..3], &[8], &one[4..10], b"name\0", &one[10..]].concat();
         assert_eq!(Inflater::default().inflate(&named, CAP).text, b"the same");
         for other in [&[&one[..], &one].concat(), &[&one[..], &[0; 8]].concat(), &named, &one[..17], &one[1..], b""] {
-            assert_eq!(in_steps(other, 9), None);
+            assert_eq!(in_steps(other, 9, 3), None);
         }
         for at in 0..one.len() {
             let mut damaged = one.clone();
             damaged[at] ^= 1;
             // Time, flags and system do not matter; everything else does.
-            assert_eq!(in_steps(&damaged, 9).is_some(), (4..10).contains(&at), "{at}");
+            assert_eq!(in_steps(&damaged, 9, 3).is_some(), (4..10).contains(&at), "{at}");
         }
     }
 
@@ -342,7 +361,7 @@ pub(crate) mod tests {
             let checksum = libdeflater::crc32(text).to_le_bytes();
             [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], deflated, &checksum[..], &length[..]].concat()
         };
-        let told = |deflated: &[u8], text: &[u8]| in_steps(&member(deflated, text), 9).map(|(text, _)| text);
+        let told = |deflated: &[u8], text: &[u8]| in_steps(&member(deflated, text), 9, 3).map(|(text, _)| text);
         // Stored: three bits, the length, its complement, the bytes.
         assert_eq!(told(b"\x01\x02\x00\xfd\xffhi", b"hi"), Some(b"hi".to_vec()));
         assert_eq!(told(b"\x00\x00\x00\xff\xff\x01\x02\x00\xfd\xffhi", b"hi"), Some(b"hi".to_vec()));
@@ -385,16 +404,17 @@ pub(crate) mod tests {
             pieces in prop::collection::vec((prop::collection::vec(any::<u8>(), 1..300), 1..400_usize), 0..5),
             level in 0..=12,
             step_bytes in prop::sample::select(vec![1, 33, 4000, deflate::STEP]),
+            kept in prop::sample::select(vec![0, 700, 200_000]),
             damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
         ) {
             let text: Vec<u8> = pieces.iter().flat_map(|(piece, times)| piece.repeat(*times)).collect();
             let mut packed = gzip_at(CompressionLvl::new(level).unwrap(), &text);
             match damage {
-                None => prop_assert!(in_steps(&packed, step_bytes).unwrap().0 == text),
+                None => prop_assert!(in_steps(&packed, step_bytes, kept).unwrap().0 == text),
                 Some((at, to)) => {
                     let at = at.index(packed.len());
                     packed[at] = to;
-                    prop_assert!(in_steps(&packed, step_bytes).is_none_or(|(output, _)| output == text));
+                    prop_assert!(in_steps(&packed, step_bytes, kept).is_none_or(|(output, _)| output == text));
                 }
             }
         }

@@ -115,7 +115,7 @@ impl Scanner {
             && let Some(records) = shortcut.read(&mut steps, &memory, filler)
         {
             let bytes_read = bytes.len() as u64;
-            let counts = Counts { files: 1, bytes_read, bytes: steps.text().len() as u64, records };
+            let counts = Counts { files: 1, bytes_read, bytes: steps.bytes() as u64, records };
             return Part { selection: selection.clone(), counts, troubles: Vec::new(), batch: filler.finish() };
         }
         filler.begin(memory.registry());
@@ -346,6 +346,27 @@ mod tests {
         };
         assert!(read(14).is_empty());
         assert!(matches!(read(13)[0].why, Flaw::TooLarge { limit: 13 }));
+    }
+
+    #[test]
+    fn records_count_however_long_they_may_be() {
+        let record = |bytes: usize| {
+            format!(
+                r#"{{"eventVersion":"1.11","userIdentity":{{"arn":"a"}},"eventTime":"2026-01-02T03:04:05Z","eventSource":"kms.amazonaws.com","eventName":"Decrypt","x":"{}"}}"#,
+                "x".repeat(bytes)
+            )
+        };
+        for bytes in [250_000, 400_000, 1_000_000] {
+            let json = format!(r#"{{"Records":[{},{},{}]}}"#, record(1), record(bytes), record(2));
+            let part = Scanner::default().scan("x.json.gz", &gzip(json.as_bytes()), &Selection::all());
+            assert_eq!(
+                (part.counts.records, part.batch.kms_records, part.troubles.len()),
+                (3, 3, 0),
+                "{:?}",
+                part.troubles
+            );
+            assert_eq!(part.counts.bytes, json.len() as u64);
+        }
     }
 
     #[test]

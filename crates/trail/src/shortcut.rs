@@ -54,9 +54,10 @@ impl Default for Shortcut {
     }
 }
 
-/// How far a file was read.
+/// How far some records were read.
 #[derive(Default)]
 struct Progress {
+    /// How many there were.
     records: u64,
     /// What stands before is done.
     from: usize,
@@ -80,39 +81,46 @@ impl Shortcut {
     /// Reads a file while it is inflated. Returns the number of records; nothing where it did not come through whole, or is not in AWS's
     /// layout. What was filled in then is to be forgotten.
     pub(crate) fn read(&mut self, steps: &mut Steps<'_>, memory: &Memory, filler: &mut Filler) -> Option<u64> {
+        while steps.text().len() < OPENING.len() && !steps.more()? {}
+        steps.text().strip_prefix(OPENING)?;
+        steps.let_go(OPENING.len());
         let mut checksum = Crc::new();
         checksum.update(OPENING);
-        let (mut progress, mut found) = (Progress::default(), Vec::new());
-        let mut done = 0;
+        let (mut records, mut found) = (0, Vec::new());
         loop {
             let is_all = steps.more()?;
             let text = steps.text();
-            let body = if is_all {
-                let body = text.trim_ascii_end().strip_prefix(OPENING)?.strip_suffix(b"]}")?;
-                body.ends_with(b"}").then_some(body)?
-            } else if text.len() < OPENING.len() {
-                continue;
+            // Up to the end of the last record that is there, as if it were all.
+            let (body, end) = if is_all {
+                let body = text.trim_ascii_end().strip_suffix(b"]}")?;
+                (body.ends_with(b"}").then_some(body)?, text.len())
+            } else if let Some(begin) = last_begin(text) {
+                (&text[..begin - 1], begin)
             } else {
-                // Up to the end of the last record that is there, as if it were all.
-                let body = text.strip_prefix(OPENING)?;
-                let Some(begin) = last_begin(&body[done..]) else { continue };
-                &body[..done + begin - 1]
+                continue;
             };
             if !body.starts_with(br#"{"eventVersion":""#) {
                 return None;
             }
+            let (mut progress, mut done) = (Progress::default(), 0);
             // What was read to check it is still near when it is searched, and then when it is taken apart.
-            for block in body[done..].chunks(MAX_BLOCK_BYTES) {
+            for block in body.chunks(MAX_BLOCK_BYTES) {
                 checksum.update(block);
                 self.sieve.sift(block, done, &mut found);
                 done += block.len();
                 self.places(body, &found, &mut progress, memory, filler)?;
             }
-            if is_all {
-                self.settle(body, &mut progress, memory, filler)?;
-                checksum.update(&text[OPENING.len() + body.len()..]);
-                return (checksum.sum() == steps.checksum()).then_some(progress.records);
+            self.settle(body, &mut progress, memory, filler)?;
+            if body.get(progress.next) == Some(&b'{') {
+                // A record without an event source.
+                return None;
             }
+            checksum.update(&text[done..end]);
+            records += progress.records;
+            if is_all {
+                return (checksum.sum() == steps.checksum()).then_some(records);
+            }
+            steps.let_go(end);
         }
     }
 
@@ -418,6 +426,16 @@ mod tests {
                 "{odd}"
             );
         }
+    }
+
+    #[test]
+    fn a_record_that_is_longer_than_aws_writes_any_is_left_to_the_long_way() {
+        let of = |bytes: usize| {
+            let long = record(USER, 2, &format!("\"{}\"", "x".repeat(bytes)), "");
+            read(&Memory::new(&Selection::all()), &[record(USER, 1, r#""x""#, ""), long, record(USER, 3, r#""x""#, "")])
+        };
+        assert_eq!(of(200_000), Some((3, 1)));
+        assert_eq!(of(400_000), None);
     }
 
     #[test]
