@@ -377,7 +377,7 @@ pub(crate) struct Decoder {
     bits: Bits,
     next: Next,
     is_last_block: bool,
-    buffer: Box<[u8; BUFFER_BYTES]>,
+    buffer: Box<[u8]>,
     /// What stands in the buffer of the text and is still wanted.
     wanted: Range<usize>,
     /// How much of the text, and of what stands before it, does not stand in the buffer any more.
@@ -392,7 +392,7 @@ impl Default for Decoder {
             bits: Bits::default(),
             next: Next::Header,
             is_last_block: false,
-            buffer: Box::new([0; BUFFER_BYTES]),
+            buffer: vec![0; BUFFER_BYTES].into(),
             wanted: HISTORY..HISTORY,
             gone: 0,
         }
