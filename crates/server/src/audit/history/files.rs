@@ -8,7 +8,7 @@
 //! files that its events are in.
 
 use super::NO_PANIC;
-use super::index::{self, Window};
+use super::index::{self, Rows};
 use super::row::Row;
 use super::search::Found;
 use crate::audit::seal::Sealed;
@@ -25,8 +25,8 @@ use trail::lookup::Record;
 use trail::marks::{self, Marker, Marks};
 use trail::scanner::{MAX_FILE_BYTES, Scanner};
 
-/// What was learnt of so many files is written down together.
-const LEARNT_AT_ONCE: usize = 64;
+/// So many files are looked up in the index together, where they may stand in another order; and what is learnt of them is written down together.
+const AT_ONCE: usize = 64;
 
 type Place = (AccountId, Region);
 /// A file's name without its folder, and the file.
@@ -138,45 +138,79 @@ impl Files {
         found: &mut Found<'_>,
         reader: &mut Reader,
     ) -> Result<(), Error> {
-        let mut learnt = Vec::new();
         let files = self.loaded(place, date);
-        reader.window.open(&self.index_file(place, date));
-        for file in files.iter().rev() {
+        reader.rows.open(&self.index_file(place, date));
+        for files in files.rchunks(AT_ONCE) {
+            if files.last().is_none_or(|file| file.until < found.floor()) {
+                break;
+            }
+            self.look_in_files(place, date, files, found, reader)?;
+        }
+        Ok(())
+    }
+
+    fn look_in_files(
+        &self,
+        place: Place,
+        date: &Arc<str>,
+        files: &[Known],
+        found: &mut Found<'_>,
+        reader: &mut Reader,
+    ) -> Result<(), Error> {
+        let mut learnt = Vec::new();
+        let may_hold = self.may_hold(place, date, files, found, reader);
+        for (file, may_hold) in files.iter().zip(may_hold).rev() {
             if file.until < found.floor() {
                 break;
             }
             if file.since.is_some_and(|since| !found.search.reaches(since)) {
                 continue;
             }
-            let may_hold = match (file.row, found.search.mark()) {
-                (None, _) => None,
-                (Some(_), None) => Some(true),
-                (Some(at), Some(mark)) => {
-                    let row = reader.window.row(at).filter(|row| row.name == &*file.name);
-                    let may_hold = row.map(|row| marks::hold(row.marks, mark));
-                    if may_hold.is_none() {
-                        self.distrust(place, date);
-                    }
-                    may_hold
-                }
-            };
-            let path = self.path(place, date, &file.name);
+            let path = || self.path(place, date, &file.name);
             let outcome = match may_hold {
                 Some(false) => continue,
-                Some(true) => reader.look(&path, found)?,
-                None => reader.learn(&path, Some(found))?,
+                Some(true) => reader.look(&path(), found)?,
+                None => reader.learn(&path(), Some(found))?,
             };
             match outcome {
                 Outcome::Gone => self.forget(place, date, &file.name),
                 Outcome::Skimmed | Outcome::Whole(None) => {}
                 Outcome::Whole(Some(contents)) => learnt.push((file.name.to_string(), contents)),
             }
-            if learnt.len() == LEARNT_AT_ONCE {
-                self.learn(place, date, &std::mem::take(&mut learnt));
-            }
         }
         self.learn(place, date, &learnt);
         Ok(())
+    }
+
+    /// Whether what is looked for may be in these files, as the index says; `None` where it does not.
+    fn may_hold(
+        &self,
+        place: Place,
+        date: &Arc<str>,
+        files: &[Known],
+        found: &Found<'_>,
+        reader: &mut Reader,
+    ) -> Vec<Option<bool>> {
+        let mut may_hold: Vec<Option<bool>> = files.iter().map(|file| file.row.map(|_| true)).collect();
+        let Some(mark) = found.search.mark() else { return may_hold };
+        let is_asked =
+            |file: &Known| file.until >= found.floor() && file.since.is_none_or(|since| found.search.reaches(since));
+        let (asked, places): (Vec<usize>, Vec<index::Place>) = (0..)
+            .zip(files)
+            .filter(|(_, file)| is_asked(file))
+            .filter_map(|(number, file)| Some((number, file.row?)))
+            .unzip();
+        let mut is_damaged = false;
+        reader.rows.read(&places, |nth, row| {
+            let number = asked[nth];
+            let row = row.filter(|row| row.name == &*files[number].name);
+            is_damaged |= row.is_none();
+            may_hold[number] = row.map(|row| marks::hold(row.marks, mark));
+        });
+        if is_damaged {
+            self.distrust(place, date);
+        }
+        may_hold
     }
 
     /// Reads up to `most` files that the index does not know, the newest first, so that lookups need not; whether none is left.
@@ -402,7 +436,7 @@ fn latest(name: &str) -> Option<Timestamp> {
 /// Reads log files, and the index, with buffers that are used again.
 #[derive(Default)]
 struct Reader {
-    window: Window,
+    rows: Rows,
     file: Vec<u8>,
     scanner: Scanner,
 }

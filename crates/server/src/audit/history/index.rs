@@ -13,8 +13,9 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
-/// So much of an index file is read at once: the rows of many log files.
-const WINDOW_BYTES: u64 = 1 << 20;
+/// Rows that stand side by side are read at once, but for more than so much: they are still in the processor's second-level cache when they are
+/// checked and searched.
+const RUN_BYTES: u64 = 128 << 10;
 
 /// Where a row stands in its index file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,36 +95,100 @@ pub(super) fn append(path: &Path, end: u64, rows: &[Row<'_>]) -> io::Result<(Vec
     Ok((places, end + bytes.len() as u64))
 }
 
-/// Reads rows of one index file, from its end towards its beginning, many at a time.
+/// Reads rows of one index file.
 #[derive(Default)]
-pub(super) struct Window {
+pub(super) struct Rows {
     file: Option<File>,
-    start: u64,
     bytes: Vec<u8>,
 }
 
-impl Window {
+impl Rows {
     /// Goes on with another index file.
     pub(super) fn open(&mut self, path: &Path) {
-        self.bytes.clear();
         // Without the file, no row of it is whole.
         self.file = File::open(path).ok();
     }
 
-    /// The row at `place`; `None` where it is not there, or no longer whole.
-    pub(super) fn row(&mut self, place: Place) -> Option<Row<'_>> {
-        let within = self.start <= place.start && place.end <= self.start + self.bytes.len() as u64;
-        if !within {
-            let start = place.start.min(place.end.saturating_sub(WINDOW_BYTES));
-            let length = usize::try_from(place.end - start).ok().filter(|length| *length <= ROW_BYTES)?;
-            self.bytes.resize(length, 0);
-            self.start = start;
-            if self.file.as_ref()?.read_exact_at(&mut self.bytes, start).is_err() {
-                self.bytes.clear();
-                return None;
+    /// Calls `each` with the number of each place and its row, in whatever order they stand in the file; with `None` where a row is not there, or no
+    /// longer whole.
+    pub(super) fn read(&mut self, places: &[Place], mut each: impl FnMut(usize, Option<Row<'_>>)) {
+        let mut order: Vec<usize> = (0..places.len()).collect();
+        order.sort_unstable_by_key(|number| places[*number].start);
+        let mut rest = &order[..];
+        while let [first, others @ ..] = rest {
+            let Place { start, mut end } = places[*first];
+            let is_next = |number: &&usize| {
+                let next = places[**number];
+                let is_next = next.start == end && next.end - start <= RUN_BYTES;
+                end = if is_next { next.end } else { end };
+                is_next
+            };
+            let count = 1 + others.iter().take_while(is_next).count();
+            let (run, later) = rest.split_at(count);
+            rest = later;
+            let bytes = self.run(start, end);
+            for number in run {
+                let at = usize::try_from(places[*number].start - start).ok();
+                let row = bytes.and_then(|bytes| Row::read(bytes.get(at?..)?));
+                each(*number, row.map(|(row, _)| row));
             }
         }
-        let at = usize::try_from(place.start - self.start).ok()?;
-        Row::read(self.bytes.get(at..)?).map(|(row, _)| row)
+    }
+
+    fn run(&mut self, start: u64, end: u64) -> Option<&[u8]> {
+        let length = usize::try_from(end - start).ok().filter(|length| *length <= ROW_BYTES)?;
+        if self.bytes.len() < length {
+            self.bytes.resize(length, 0);
+        }
+        let bytes = &mut self.bytes[..length];
+        self.file.as_ref()?.read_exact_at(bytes, start).ok()?;
+        Some(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_whatever_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("place/day");
+        let names: Vec<String> = (0..90).map(|n| format!("{n}.json.gz")).collect();
+        let marks: Vec<Vec<u8>> = (0..90_u8).map(|n| vec![n; 4 * 1000]).collect();
+        let time = "2026-01-01T00:00:00Z".parse().unwrap();
+        let row = |(name, marks): (&'static str, &'static [u8])| Row { name, since: time, until: time, marks };
+        let leaked = names.leak().iter().map(|name| name.as_str()).zip(marks.leak().iter().map(|marks| &marks[..]));
+        let written: Vec<Row<'_>> = leaked.map(row).collect();
+        let (places, end) = append(&path, 0, &written).unwrap();
+        let places: Vec<Place> = places.into_iter().map(Option::unwrap).collect();
+        assert!(end > 2 * RUN_BYTES);
+        let mut rows = Rows::default();
+        let told = |rows: &mut Rows, asked: &[usize]| {
+            let places: Vec<Place> = asked.iter().map(|number| places[*number]).collect();
+            let mut told = vec![None; asked.len()];
+            rows.read(&places, |nth, row| {
+                assert_eq!(told[nth].replace(row.is_some()), None);
+                assert!(row.is_none_or(|row| row == written[asked[nth]]));
+            });
+            told
+        };
+        let all: Vec<usize> = (0..90).collect();
+        let falling: Vec<usize> = (0..90).rev().collect();
+        let mixed: Vec<usize> = (0..90).map(|n| n * 37 % 90).filter(|n| n % 4 > 0).collect();
+        assert_eq!(told(&mut rows, &all), [Some(false); 90], "no file");
+        rows.open(&path);
+        for asked in [&all, &falling, &mixed, &vec![], &vec![7]] {
+            assert_eq!(told(&mut rows, asked), vec![Some(true); asked.len()]);
+        }
+        // What is damaged spoils no other row; what is cut off spoils those that are read together with it.
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(b"?", places[3].start + 100).unwrap();
+        file.set_len(end - 1).unwrap();
+        let mut expected = [Some(true); 90];
+        expected[3] = Some(false);
+        let tail = told(&mut rows, &all);
+        assert_eq!(tail[..60], expected[..60]);
+        assert_eq!(tail[89], Some(false));
     }
 }
