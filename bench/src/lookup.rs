@@ -21,7 +21,7 @@ use libdeflater::Decompressor;
 use serde::Serialize;
 use server::audit::AuditLog;
 use server::audit::history::{Attribute, History, Query};
-use server::audit::seal::seal;
+use server::audit::seal::{Sealed, seal};
 
 use crate::now;
 
@@ -33,8 +33,9 @@ const FILE_SECONDS: u64 = 300;
 const FILES: u64 = DAYS * 24 * 3600 / FILE_SECONDS;
 /// How many keys there are.
 const KEYS: u64 = 100_000;
-/// Threads that make the history.
-const MAKERS: u64 = 2;
+/// Threads that make the history, and files that they make before it hears of them.
+const MAKERS: usize = 2;
+const ADDED_AT_ONCE: usize = 32;
 /// Files that are inflated for comparison.
 const INFLATED: usize = 200;
 
@@ -227,20 +228,25 @@ fn draw(n: u64, stream: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Seals `events` events into the trail of `history`.
+/// Seals `events` events into the trail of `history`, which hears of the files in their order, as from a server.
 fn make(history: &History, events: u64) -> Result<()> {
-    std::thread::scope(|scope| {
-        let maker = |nth| {
-            scope.spawn(move || {
-                (0..FILES).filter(|file| file % MAKERS == nth).try_for_each(|file| make_file(history, file, events))
-            })
-        };
-        let makers: Vec<_> = (0..MAKERS).map(maker).collect();
-        makers.into_iter().try_for_each(|maker| maker.join().expect("a maker does not panic"))
-    })
+    for first in (0..FILES).step_by(ADDED_AT_ONCE) {
+        let files: Vec<u64> = (first..FILES).take(ADDED_AT_ONCE).collect();
+        let sealed = std::thread::scope(|scope| -> Result<Vec<Sealed>> {
+            let maker = |files: &[u64]| {
+                let files = files.to_owned();
+                scope.spawn(move || files.into_iter().map(|file| make_file(history, file, events)).collect())
+            };
+            let makers: Vec<_> = files.chunks(ADDED_AT_ONCE / MAKERS).map(maker).collect();
+            let made = makers.into_iter().map(|maker| maker.join().expect("a maker does not panic"));
+            Ok(made.collect::<Result<Vec<Vec<Vec<Sealed>>>>>()?.concat().concat())
+        });
+        history.add(sealed?);
+    }
+    Ok(())
 }
 
-fn make_file(history: &History, file: u64, events: u64) -> Result<()> {
+fn make_file(history: &History, file: u64, events: u64) -> Result<Vec<Sealed>> {
     let begin = until()? - SignedDuration::from_secs(i64::try_from((FILES - file) * FILE_SECONDS)?);
     let (first, end) = (events * file / FILES, events * (file + 1) / FILES);
     let mut records = Vec::new();
@@ -248,8 +254,7 @@ fn make_file(history: &History, file: u64, events: u64) -> Result<()> {
         let second = (n - first) * FILE_SECONDS / (end - first);
         records.push(record(n, begin + SignedDuration::from_secs(i64::try_from(second)?)));
     }
-    history.add(seal(history.trail(), file + 1, records.iter().map(String::as_bytes))?);
-    Ok(())
+    Ok(seal(history.trail(), file + 1, records.iter().map(String::as_bytes))?)
 }
 
 /// A record of 1.4 KB, as a busy server writes it.
