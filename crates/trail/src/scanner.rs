@@ -24,7 +24,7 @@ use crate::inflate::{self, Inflated, Inflater};
 use crate::memory::Memory;
 use crate::part::{Counts, Flaw, Part, Trouble};
 use crate::selection::Selection;
-use crate::shortcut::Shortcut;
+use crate::shortcut::{self, Shortcut};
 use crate::split::{self, Outline};
 
 /// The most that one file may hold, as it is stored and inflated. CloudTrail's own files are a thousand times smaller; exports may
@@ -130,6 +130,17 @@ impl Scanner {
         let content = Content::of(bytes, inflater, cap);
         let Walk { counts, troubles, .. } = Walk::of(name, bytes.len(), content, observe);
         Part { selection: selection.clone(), counts, troubles, batch: filler.finish() }
+    }
+
+    /// The records of a gzip file that is whole and in AWS's layout, in order, found several times faster than by [`Scanner::records`]; nothing for any other
+    /// file. One that is no whole record may be a part of one: then [`Scanner::records`] is to be asked.
+    pub fn pieces(&mut self, bytes: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+        if !inflate::is_gzip(bytes) || bytes.len() > MAX_FILE_BYTES {
+            return None;
+        }
+        let Inflated { text, result } = self.inflater.inflate(bytes, MAX_FILE_BYTES);
+        result.ok()?;
+        shortcut::pieces(text)
     }
 
     /// Calls `each` with every record of a file, of any service, in order. Returns how much that was, and what could not be read.

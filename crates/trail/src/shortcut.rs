@@ -233,6 +233,23 @@ impl Shortcut {
     }
 }
 
+/// The records of a file in AWS's layout; nothing where it has another. A piece that is no whole record was cut wrongly: then the records are to
+/// be had from [`crate::split`].
+pub(crate) fn pieces(text: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let body = text.trim_ascii_end().strip_prefix(OPENING)?.strip_suffix(b"]}")?;
+    if !body.starts_with(br#"{"eventVersion":""#) || !body.ends_with(b"}") {
+        return None;
+    }
+    let begin = Finder::new(BEGIN);
+    let mut rest = Some(body);
+    Some(std::iter::from_fn(move || {
+        let text = rest?;
+        let end = begin.find(text);
+        rest = end.map(|end| &text[end + BEGIN_AT..]);
+        Some(end.map_or(text, |end| &text[..=end]))
+    }))
+}
+
 /// Where the last record in `body` begins. What stands out of a beginning is its capital letter.
 fn last_begin(body: &[u8]) -> Option<usize> {
     let begins = memrchr_iter(b'V', body).filter_map(|at| at.checked_sub(BEGIN_V));
@@ -453,6 +470,22 @@ mod tests {
             assert_eq!(read(&memory, &records), Some((8, 2)));
             assert_eq!(read(&memory, &[good.clone(), nameless.clone(), good.clone()]), None);
         }
+    }
+
+    #[test]
+    fn pieces_are_the_records() {
+        let told = |json: &str| pieces(json.as_bytes()).map(|pieces| pieces.map(<[u8]>::to_vec).collect::<Vec<_>>());
+        let records: Vec<String> = (1..4).map(|second| record(USER, second, r#""x""#, "")).collect();
+        for count in 1..4 {
+            let json = format!("{{\"Records\":[{}]}}", records[..count].join(","));
+            let bytes: Vec<Vec<u8>> = records[..count].iter().map(|record| record.clone().into_bytes()).collect();
+            assert_eq!(told(&json).as_ref(), Some(&bytes));
+            assert_eq!(told(&format!("{json}\n")), Some(bytes));
+            assert_eq!(told(&json[..json.len() - 1]), None);
+            assert_eq!(told(&json.replacen(':', ": ", 1)), None);
+        }
+        assert_eq!(told(&records[0]), None);
+        assert_eq!(told(r#"{"Records":[]}"#), None);
     }
 
     #[test]

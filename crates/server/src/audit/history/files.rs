@@ -454,22 +454,34 @@ enum Outcome {
 impl Reader {
     /// Reads of a file what may be looked for.
     fn look(&mut self, path: &Path, found: &mut Found<'_>) -> Result<Outcome, Error> {
-        let read = self.records(path, |json| {
+        if !self.read(path)? {
+            return Ok(Outcome::Gone);
+        }
+        let mut offer = |json: &[u8]| {
             if !found.search.may_match(json) {
                 return Some(());
             }
             let text = std::str::from_utf8(json).ok()?;
             found.offer(&Record::parse(text)?, text);
             Some(())
-        })?;
-        Ok(if read { Outcome::Skimmed } else { Outcome::Gone })
+        };
+        let is_done =
+            self.scanner.pieces(&self.file).is_some_and(|mut pieces| pieces.all(|json| offer(json).is_some()));
+        if !is_done {
+            // What is offered again changes nothing.
+            self.records(path, offer)?;
+        }
+        Ok(Outcome::Skimmed)
     }
 
     /// Reads all of a file, and offers what is in it.
     fn learn(&mut self, path: &Path, mut found: Option<&mut Found<'_>>) -> Result<Outcome, Error> {
         let mut marker = Marker::default();
         let mut span: Option<(Timestamp, Timestamp)> = None;
-        let read = self.records(path, |json| {
+        if !self.read(path)? {
+            return Ok(Outcome::Gone);
+        }
+        self.records(path, |json| {
             let text = std::str::from_utf8(json).ok()?;
             let record = Record::parse(text)?;
             let time = record.event_time;
@@ -482,18 +494,22 @@ impl Reader {
             Some(())
         })?;
         let contents = span.map(|(since, until)| Contents { since, until, marks: marker.finish() });
-        Ok(if read { Outcome::Whole(contents) } else { Outcome::Gone })
+        Ok(Outcome::Whole(contents))
     }
 
-    /// Calls `each` with the JSON of every record of a file, until it says that one is no event; whether the file is there.
-    fn records(&mut self, path: &Path, mut each: impl FnMut(&[u8]) -> Option<()>) -> Result<bool, Error> {
+    /// Reads a file; whether it is there.
+    fn read(&mut self, path: &Path) -> Result<bool, Error> {
         self.file.clear();
         let mut read = || File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut self.file);
         match read() {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(source) => return Err(Error::file("read", path, source)),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(Error::file("read", path, source)),
         }
+    }
+
+    /// Calls `each` with the JSON of every record of the file that was read, until it says that one is no event.
+    fn records(&mut self, path: &Path, mut each: impl FnMut(&[u8]) -> Option<()>) -> Result<(), Error> {
         let damaged = |what| Error::Trail { path: path.to_owned(), what };
         let (mut record, mut strange) = (0, None);
         let (_, troubles) = self.scanner.records(path, &self.file, |json| {
@@ -505,7 +521,7 @@ impl Reader {
         match (troubles.into_iter().next(), strange) {
             (Some(trouble), _) => Err(damaged(Damage::Flaw(trouble.why))),
             (None, Some(record)) => Err(damaged(Damage::NoEvent { record })),
-            (None, None) => Ok(true),
+            (None, None) => Ok(()),
         }
     }
 }
