@@ -233,11 +233,9 @@ fn make(history: &History, events: u64) -> Result<()> {
     for first in (0..FILES).step_by(ADDED_AT_ONCE) {
         let files: Vec<u64> = (first..FILES).take(ADDED_AT_ONCE).collect();
         let sealed = std::thread::scope(|scope| -> Result<Vec<Sealed>> {
-            let maker = |files: &[u64]| {
-                let files = files.to_owned();
-                scope.spawn(move || files.into_iter().map(|file| make_file(history, file, events)).collect())
-            };
-            let makers: Vec<_> = files.chunks(ADDED_AT_ONCE / MAKERS).map(maker).collect();
+            let make_files = |files: &[u64]| files.iter().map(|file| make_file(history, *file, events)).collect();
+            let shares = files.chunks(ADDED_AT_ONCE / MAKERS);
+            let makers: Vec<_> = shares.map(|files| scope.spawn(move || make_files(files))).collect();
             let made = makers.into_iter().map(|maker| maker.join().expect("a maker does not panic"));
             Ok(made.collect::<Result<Vec<Vec<Vec<Sealed>>>>>()?.concat().concat())
         });

@@ -92,14 +92,13 @@ impl Shortcut {
             let text = steps.text();
             // Up to the end of the last record that is there, as if it were all.
             let (body, end) = if is_all {
-                let body = text.trim_ascii_end().strip_suffix(b"]}")?;
-                (body.ends_with(b"}").then_some(body)?, text.len())
+                (without_closing(text)?, text.len())
             } else if let Some(begin) = last_begin(text) {
                 (&text[..begin - 1], begin)
             } else {
                 continue;
             };
-            if !body.starts_with(br#"{"eventVersion":""#) {
+            if !body.starts_with(&BEGIN[BEGIN_AT..]) {
                 return None;
             }
             let (mut progress, mut done) = (Progress::default(), 0);
@@ -236,8 +235,8 @@ impl Shortcut {
 /// The records of a file in AWS's layout; nothing where it has another. A piece that is no whole record was cut wrongly: then the records are to
 /// be had from [`crate::split`].
 pub(crate) fn pieces(text: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    let body = text.trim_ascii_end().strip_prefix(OPENING)?.strip_suffix(b"]}")?;
-    if !body.starts_with(br#"{"eventVersion":""#) || !body.ends_with(b"}") {
+    let body = without_closing(text.strip_prefix(OPENING)?)?;
+    if !body.starts_with(&BEGIN[BEGIN_AT..]) {
         return None;
     }
     let begin = Finder::new(BEGIN);
@@ -248,6 +247,11 @@ pub(crate) fn pieces(text: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
         rest = end.map(|end| &text[end + BEGIN_AT..]);
         Some(end.map_or(text, |end| &text[..=end]))
     }))
+}
+
+/// What stands before the end of a file, up to the end of its last record.
+fn without_closing(text: &[u8]) -> Option<&[u8]> {
+    text.trim_ascii_end().strip_suffix(b"]}").filter(|body| body.ends_with(b"}"))
 }
 
 /// Where the last record in `body` begins. What stands out of a beginning is its capital letter.

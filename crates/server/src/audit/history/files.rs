@@ -163,9 +163,6 @@ impl Files {
             if file.until < found.floor() {
                 break;
             }
-            if file.since.is_some_and(|since| !found.search.reaches(since)) {
-                continue;
-            }
             let path = || self.path(place, date, &file.name);
             let outcome = match may_hold {
                 Some(false) => continue,
@@ -182,7 +179,7 @@ impl Files {
         Ok(())
     }
 
-    /// Whether what is looked for may be in these files, as the index says; `None` where it does not.
+    /// Whether what is looked for may be in these files, as their times and the index say; `None` where the file is to be asked.
     fn may_hold(
         &self,
         place: Place,
@@ -191,14 +188,13 @@ impl Files {
         found: &Found<'_>,
         reader: &mut Reader,
     ) -> Vec<Option<bool>> {
-        let mut may_hold: Vec<Option<bool>> = files.iter().map(|file| file.row.map(|_| true)).collect();
+        let is_reached = |file: &Known| file.since.is_none_or(|since| found.search.reaches(since));
+        let by_time = files.iter().map(|file| if is_reached(file) { file.row.map(|_| true) } else { Some(false) });
+        let mut may_hold: Vec<Option<bool>> = by_time.collect();
         let Some(mark) = found.search.mark() else { return may_hold };
-        let is_asked =
-            |file: &Known| file.until >= found.floor() && file.since.is_none_or(|since| found.search.reaches(since));
-        let (asked, places): (Vec<usize>, Vec<index::Place>) = (0..)
-            .zip(files)
-            .filter(|(_, file)| is_asked(file))
-            .filter_map(|(number, file)| Some((number, file.row?)))
+        let (asked, places): (Vec<usize>, Vec<index::Place>) = (0..files.len())
+            .filter(|number| may_hold[*number] == Some(true) && files[*number].until >= found.floor())
+            .filter_map(|number| Some((number, files[number].row?)))
             .unzip();
         let mut is_damaged = false;
         reader.rows.read(&places, |nth, row| {

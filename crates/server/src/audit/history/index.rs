@@ -157,9 +157,8 @@ mod tests {
         let names: Vec<String> = (0..90).map(|n| format!("{n}.json.gz")).collect();
         let marks: Vec<Vec<u8>> = (0..90_u8).map(|n| vec![n; 4 * 1000]).collect();
         let time = "2026-01-01T00:00:00Z".parse().unwrap();
-        let row = |(name, marks): (&'static str, &'static [u8])| Row { name, since: time, until: time, marks };
-        let leaked = names.leak().iter().map(|name| name.as_str()).zip(marks.leak().iter().map(|marks| &marks[..]));
-        let written: Vec<Row<'_>> = leaked.map(row).collect();
+        let each = names.iter().zip(&marks);
+        let written: Vec<Row<'_>> = each.map(|(name, marks)| Row { name, since: time, until: time, marks }).collect();
         let (places, end) = append(&path, 0, &written).unwrap();
         let places: Vec<Place> = places.into_iter().map(Option::unwrap).collect();
         assert!(end > 2 * RUN_BYTES);
